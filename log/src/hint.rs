@@ -1,0 +1,15 @@
+//! News of a log, merged.
+
+use std::collections::HashMap;
+use weir_schema::{At, CatalogVersion, Offset};
+
+/// What is known to have happened, at least. A receiver compares it with where it stands itself.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Hint {
+    /// The tail of each partition: the first offset that is not written yet.
+    pub tails: HashMap<At, Offset>,
+    /// The catalog's version.
+    pub catalog: CatalogVersion,
+    /// Grows with every commit that writes a table whose name begins with `_weir_control`.
+    pub control: u64,
+}

@@ -1,0 +1,119 @@
+//! The world as a function sees it.
+
+use bytes::Bytes;
+use futures::future::LocalBoxFuture;
+use std::borrow::Cow;
+use weir_schema::{At, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId, TopicName};
+
+/// What a host answers: mostly at once, so that the common case neither boxes nor yields.
+pub enum Answer<T> {
+    /// Here it is.
+    Now(T),
+    /// The function waits for it.
+    Later(LocalBoxFuture<'static, T>),
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Answer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Now(value) => f.debug_tuple("Now").field(value).finish(),
+            Self::Later(_) => f.write_str("Later"),
+        }
+    }
+}
+
+impl<T> Answer<T> {
+    /// Waits for it.
+    pub async fn get(self) -> T {
+        match self {
+            Self::Now(value) => value,
+            Self::Later(future) => future.await,
+        }
+    }
+}
+
+/// A topic that functions may append to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicRef {
+    /// Its name.
+    pub name: TopicName,
+    /// Its number in the log.
+    pub id: TopicId,
+    /// How many partitions.
+    pub partitions: u32,
+    /// How keys are placed.
+    pub partitioner: Partitioner,
+}
+
+/// Why the world did not answer. A function can catch none of these: the attempt is over.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum HostError {
+    /// The log is not available.
+    #[error("{0}")]
+    Unavailable(String),
+    /// This attempt has been cancelled (run again, handed over): nobody waits for its outcome.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// How much a log line matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum LogLevel {
+    /// For the author.
+    Debug,
+    /// News.
+    Info,
+    /// Odd, and handled.
+    Warn,
+    /// Something failed.
+    Error,
+}
+
+/// What a function logs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogLine<'a> {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// The text.
+    pub message: Cow<'a, str>,
+    /// Fields as one JSON object; empty for none.
+    pub fields: Cow<'a, [u8]>,
+    /// `app/on_order.lua:12`.
+    pub place: Cow<'a, str>,
+}
+
+/// The world of one attempt at one invocation, callees included. The host records what was read, with its stamps:
+/// reads of callees that failed count too. Own writes are not its business: the runtime lays them over the answers.
+pub trait Host {
+    /// The invocation's clock: by it rows expire, and `ctx` tells the time.
+    fn now(&self) -> Millis;
+
+    /// A declared topic. The error is the text that the function's error shows: it names the line to add.
+    ///
+    /// # Errors
+    /// The topic is not declared.
+    fn topic(&self, name: &str) -> Result<TopicRef, String>;
+
+    /// The generation of a table that this invocation reads and writes.
+    fn generation(&self, table: &str) -> u32;
+
+    /// The live value of a row, below the invocation's own writes.
+    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>>;
+
+    /// Up to `limit` live rows of a range in byte order, below the invocation's own writes, and whether the range
+    /// ends with them.
+    fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<(Vec<(Bytes, Bytes)>, bool), HostError>>;
+
+    /// Appends at once, outside the transaction; `n` counts the immediate appends of this invocation from 0, and
+    /// the same `n` in a re-run returns the first one's offsets. Empty where appends are suppressed.
+    fn append_now(&self, n: u32, records: Records) -> Answer<Result<Vec<(At, Offset)>, HostError>>;
+
+    /// A variable that `envVar` lists.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// Takes a log line.
+    fn log(&self, line: LogLine<'_>);
+
+    /// How the event that is being handled came about, for the error `loop`: `orders/0/17 ← on_a ← orders/0/16 …`.
+    fn chain(&self) -> Answer<String>;
+}

@@ -1,0 +1,15 @@
+//! Runs functions: the Lua engine, its limits, the host modules. Knows no SQL and no HTTP server.
+//!
+//! What a function can do to the world comes in as a [`Host`]; what it did to the log comes out as [`Effects`],
+//! for the caller to commit. A [`Worker`] is one thread's VM; [`Code`] is one version of a project, compiled once
+//! and shared by all workers.
+
+mod effects;
+mod host;
+mod invocation;
+mod outcome;
+
+pub use effects::Effects;
+pub use host::{Answer, Host, HostError, LogLevel, LogLine, TopicRef};
+pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
+pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
