@@ -56,6 +56,15 @@ pub enum HostError {
     Cancelled,
 }
 
+/// Live rows of a range, in byte order.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct HostPage {
+    /// Keys and values.
+    pub rows: Vec<(Bytes, Bytes)>,
+    /// Whether the range has no row after these.
+    pub is_last: bool,
+}
+
 /// How much a log line matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum LogLevel {
@@ -100,9 +109,8 @@ pub trait Host {
     /// The live value of a row, below the invocation's own writes.
     fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>>;
 
-    /// Up to `limit` live rows of a range in byte order, below the invocation's own writes, and whether the range
-    /// ends with them.
-    fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<(Vec<(Bytes, Bytes)>, bool), HostError>>;
+    /// Up to `limit` live rows of a range in byte order, below the invocation's own writes.
+    fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<HostPage, HostError>>;
 
     /// Appends at once, outside the transaction; `n` counts the immediate appends of this invocation from 0, and
     /// the same `n` in a re-run returns the first one's offsets. Empty where appends are suppressed.

@@ -8,8 +8,10 @@ mod effects;
 mod host;
 mod invocation;
 mod outcome;
+mod session;
 
 pub use effects::Effects;
-pub use host::{Answer, Host, HostError, LogLevel, LogLine, TopicRef};
+pub use host::{Answer, Host, HostError, HostPage, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
 pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
+pub use session::Session;

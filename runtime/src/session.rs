@@ -1,0 +1,147 @@
+//! What all invocations of one process share: the log, the clock, the declared topics, the transaction ids.
+//!
+//! The hosts of the gateway and of the triggers differ in where they read; they build their transactions here.
+
+use crate::{Effects, TopicRef};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use weir_log::{Clock, Log, LogError, TopicInfo};
+use weir_schema::{CatalogVersion, FunctionName, Op, StateKey, TableName, Transaction, TxnId, Write};
+
+/// One process's use of a log. Shared by its workers.
+#[derive(Debug)]
+pub struct Session {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    env: BTreeMap<String, String>,
+    sequence: AtomicU64,
+    topics: RwLock<HashMap<String, TopicRef>>,
+    writers: Mutex<HashSet<(FunctionName, TableName)>>,
+}
+
+impl Session {
+    /// The table that records which function wrote which table: key `TABLE\0FUNCTION`.
+    pub const WRITERS: &'static str = "_weir_writers";
+
+    /// A session on `log`. `env` is what functions see of the environment.
+    #[must_use]
+    pub fn new(log: Arc<dyn Log>, clock: Arc<dyn Clock>, env: BTreeMap<String, String>) -> Self {
+        Self {
+            log,
+            clock,
+            env,
+            sequence: AtomicU64::new(0),
+            topics: RwLock::default(),
+            writers: Mutex::default(),
+        }
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<dyn Log> {
+        &self.log
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// A variable that functions may see.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned()
+    }
+
+    /// An id that no attempt has had.
+    #[must_use]
+    pub fn next_id(&self) -> TxnId {
+        TxnId::new(self.log.capabilities().writer, self.sequence.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The catalog's version, as far as is known here.
+    #[must_use]
+    pub fn catalog(&self) -> CatalogVersion {
+        self.log.watch().borrow().catalog
+    }
+
+    /// Asks the log for its topics again; functions may append to those that `declared` names.
+    ///
+    /// # Errors
+    /// As [`Log::topics`].
+    pub async fn refresh_topics(&self, declared: impl Fn(&TopicInfo) -> bool) -> Result<(), LogError> {
+        let topics = self.log.topics().await?;
+        let declared = topics.iter().filter(|t| declared(t)).map(|t| {
+            let spec = &t.spec;
+            let topic = TopicRef {
+                name: spec.name.clone(),
+                id: t.id,
+                partitions: spec.partitions,
+                partitioner: spec.partitioner,
+            };
+            (spec.name.to_string(), topic)
+        });
+        *self.topics.write().unwrap_or_else(PoisonError::into_inner) = declared.collect();
+        Ok(())
+    }
+
+    /// A declared topic.
+    ///
+    /// # Errors
+    /// The text says which line to add where.
+    pub fn topic(&self, name: &str) -> Result<TopicRef, String> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.get(name).cloned().ok_or_else(|| {
+            format!("topic {name:?} is not declared: add it to `topics: [{name}]` in config/application.yml")
+        })
+    }
+
+    /// A transaction of what an invocation did, its writes stamped with the transaction's id. The first write of a
+    /// table by a function is recorded with it.
+    #[must_use]
+    pub fn transaction(&self, id: TxnId, effects: Effects) -> Transaction {
+        let mut transaction = Transaction::new(id, self.catalog());
+        let writers = self.new_writers(&effects.writers);
+        transaction.writes.extend(effects.writes.into_iter().chain(writers).map(|(key, op)| Write {
+            key,
+            op,
+            stamp: id,
+        }));
+        if !effects.appends.is_empty() {
+            transaction.appends.push(effects.appends);
+        }
+        transaction
+    }
+
+    /// Rows that record writers not met before. They are blind, so that they conflict with nothing; one that is
+    /// lost with its transaction comes again with the process's next start.
+    pub fn new_writers(&self, pairs: &[(FunctionName, TableName)]) -> Vec<(StateKey, Op)> {
+        if pairs.is_empty() {
+            return Vec::new();
+        }
+        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let unmet: Vec<_> = pairs.iter().filter(|p| !known.contains(*p)).cloned().collect();
+        let table = TableName::new(Self::WRITERS).expect("a constant that is well-formed");
+        let rows = unmet.iter().map(|(function, written)| {
+            let key = StateKey {
+                table: table.clone(),
+                generation: 0,
+                key: format!("{written}\0{function}").into(),
+            };
+            (key, Op::Put { value: "true".into(), expires: None })
+        });
+        let rows = rows.collect();
+        known.extend(unmet);
+        rows
+    }
+
+    /// Forgets that these writers were recorded: their transaction failed.
+    pub fn forget_writers(&self, pairs: &[(FunctionName, TableName)]) {
+        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        for pair in pairs {
+            known.remove(pair);
+        }
+    }
+}
