@@ -12,6 +12,7 @@ mod clock;
 mod error;
 mod hint;
 mod membership;
+mod resolve;
 mod topic;
 
 pub use capabilities::{Capabilities, LogLimits};
@@ -19,6 +20,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
+pub use resolve::resolve;
 pub use topic::{TopicInfo, TopicSpec};
 
 use std::sync::Arc;

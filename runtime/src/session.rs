@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use weir_log::{Clock, Log, LogError, TopicInfo};
-use weir_schema::{CatalogVersion, FunctionName, Op, StateKey, TableName, Transaction, TxnId, Write};
+use weir_schema::{CatalogVersion, FunctionName, Op, StateKey, TableName, TopicId, TopicName, Transaction, TxnId, Write};
 
 /// One process's use of a log. Shared by its workers.
 #[derive(Debug)]
@@ -96,6 +96,13 @@ impl Session {
         topics.get(name).cloned().ok_or_else(|| {
             format!("topic {name:?} is not declared: add it to `topics: [{name}]` in config/application.yml")
         })
+    }
+
+    /// The names of the declared topics.
+    #[must_use]
+    pub fn topic_names(&self) -> HashMap<TopicId, TopicName> {
+        let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
+        topics.values().map(|t| (t.id, t.name.clone())).collect()
     }
 
     /// A transaction of what an invocation did, its writes stamped with the transaction's id. The first write of a

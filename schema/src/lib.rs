@@ -12,6 +12,7 @@ mod partitioner;
 mod position;
 mod records;
 mod state;
+mod trace;
 mod transaction;
 
 pub use cause::{Cause, CauseError, Source, header};
@@ -22,4 +23,5 @@ pub use partitioner::{Partitioner, murmur2};
 pub use position::{InvalidPosition, Position, parse_duration};
 pub use records::{Headers, Meta, Record, Records, RecordsBuilder, Span};
 pub use state::{Digest, DigestBuilder, ScanPage, StateKey, StateRange, Versioned, counter};
+pub use trace::TraceContext;
 pub use transaction::{Advance, Fence, Op, Read, Receipt, Transaction, Write};

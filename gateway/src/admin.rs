@@ -1,0 +1,98 @@
+//! The admin API: everything that the command line does, over HTTP. `weir` itself is a client of it: of a running
+//! server's, or of one in its own process on the log alone.
+
+mod error;
+mod events;
+mod follow;
+mod functions;
+mod health;
+mod ingest;
+mod state;
+mod topics;
+
+pub use functions::{Call, Calls};
+pub(crate) use ingest::append_events;
+
+use crate::project::Live;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use error::ApiError;
+use http::StatusCode;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+use weir_runtime::Session;
+use weir_schema::TopicName;
+
+/// What the admin API acts on.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The log and what the process knows of it.
+    pub session: Arc<Session>,
+    /// The project, where one is served; its functions and routes.
+    pub live: Live,
+    /// Where functions are run.
+    pub calls: Arc<Calls>,
+    /// What the API needs to know of the configuration.
+    pub settings: Arc<AdminSettings>,
+    /// Ends what follows the log.
+    pub shutdown: CancellationToken,
+}
+
+/// What the admin API is told by the configuration.
+#[derive(Clone, Debug)]
+pub struct AdminSettings {
+    /// What clients must send as `Authorization: Bearer`; empty: nothing.
+    pub token: String,
+    /// The application's name.
+    pub app: String,
+    /// `development`, `production`, …
+    pub env: String,
+    /// The topics that the configuration declares.
+    pub declared: Vec<TopicName>,
+    /// Bytes of a request's body.
+    pub body: usize,
+    /// Bytes of one event: key, value and headers.
+    pub event: usize,
+    /// Limits and exceptions of functions, for calls.
+    pub gateway: Arc<crate::Settings>,
+}
+
+/// The whole API, health checks included.
+pub fn router(admin: Admin) -> Router {
+    let v1 = Router::new()
+        .route("/v1/status", get(health::status))
+        .merge(topics::routes())
+        .merge(events::routes(admin.settings.body))
+        .merge(functions::routes(admin.settings.body))
+        .merge(state::routes(admin.settings.body))
+        .layer(middleware::from_fn_with_state(admin.clone(), authorize));
+    health_router(&admin).merge(v1.with_state(admin)).fallback(not_found)
+}
+
+/// `/healthz`, `/readyz` and nothing else: for probes, without a token.
+pub fn health_router(admin: &Admin) -> Router {
+    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready)).with_state(admin.clone())
+}
+
+async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let token = admin.settings.token.as_bytes();
+    let sent = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    if token.is_empty() || sent.is_some_and(|sent| same(sent, token)) {
+        return next.run(request).await;
+    }
+    let text = "this server asks for the admin token: send `Authorization: Bearer TOKEN` (WEIR_TOKEN for `weir`)";
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", text).into_response()
+}
+
+/// Compares without telling by its time how much was right.
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |different, (x, y)| different | (x ^ y)) == 0
+}
+
+async fn not_found(request: Request) -> ApiError {
+    let text = format!("no {} {} here: the API is described at /v1/openapi.json", request.method(), request.uri().path());
+    ApiError::new(StatusCode::NOT_FOUND, "not_found", text)
+}

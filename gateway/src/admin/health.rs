@@ -1,0 +1,41 @@
+//! Whether the server lives, is ready, and how it is.
+
+use super::{Admin, ApiError};
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+pub(super) async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Ready: the log answers.
+pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiError> {
+    if admin.shutdown.is_cancelled() {
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping"));
+    }
+    admin.session.log().topics().await?;
+    Ok("ready\n")
+}
+
+pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, ApiError> {
+    let capabilities = admin.session.log().capabilities();
+    let topics = admin.session.log().topics().await?;
+    let project = admin.live.borrow().clone();
+    Ok(Json(json!({
+        "app": admin.settings.app,
+        "env": admin.settings.env,
+        "version": env!("CARGO_PKG_VERSION"),
+        "code": project.code.version(),
+        "log": {
+            "driver": capabilities.driver,
+            "place": capabilities.place,
+            "durability": capabilities.durability,
+        },
+        "topics": topics.len(),
+        "functions": project.code.functions().len(),
+        "routes": project.router.routes().len(),
+        "broken": project.code.errors().iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })))
+}

@@ -1,0 +1,190 @@
+//! The world of an invocation that is a transaction of its own: it reads the log as it is, and remembers what it
+//! read.
+
+use bytes::Bytes;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use weir_log::{CommitError, Log, LogError};
+use weir_runtime::{Answer, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_schema::{
+    At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, Transaction, Versioned,
+};
+
+/// The host of one attempt.
+#[derive(Debug)]
+pub(crate) struct LogHost {
+    session: Arc<Session>,
+    now: Millis,
+    invocation: Arc<str>,
+    seen: Rc<RefCell<Seen>>,
+    immediate: Option<Rc<Immediate>>,
+}
+
+/// The immediate appends of one invocation, by number: what an attempt appended, a re-run gets back.
+pub(crate) type Immediate = RefCell<HashMap<u32, Vec<(At, Offset)>>>;
+
+/// What an attempt has read.
+#[derive(Default, Debug)]
+struct Seen {
+    rows: HashMap<StateKey, Option<Versioned>>,
+    reads: Vec<Read>,
+}
+
+impl LogHost {
+    /// A host whose clock shows `now`. Without `immediate`, immediate appends are suppressed.
+    pub(crate) fn new(
+        session: Arc<Session>,
+        now: Millis,
+        invocation: Arc<str>,
+        immediate: Option<Rc<Immediate>>,
+    ) -> Self {
+        Self { session, now, invocation, seen: Rc::default(), immediate }
+    }
+
+    /// What it read so far, for the commit.
+    pub(crate) fn take_reads(&self) -> Vec<Read> {
+        std::mem::take(&mut self.seen.borrow_mut().reads)
+    }
+
+    /// Reads a row for the platform's own use, as an invocation would.
+    pub(crate) async fn read(&self, key: StateKey) -> Result<Option<Bytes>, HostError> {
+        self.get(key).get().await
+    }
+}
+
+impl Host for LogHost {
+    fn now(&self) -> Millis {
+        self.now
+    }
+
+    fn topic(&self, name: &str) -> Result<TopicRef, String> {
+        self.session.topic(name)
+    }
+
+    fn generation(&self, _table: &str) -> u32 {
+        0
+    }
+
+    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+        let now = self.now;
+        if let Some(row) = self.seen.borrow().rows.get(&key) {
+            return Answer::Now(Ok(live(row.as_ref(), now)));
+        }
+        let (session, seen) = (self.session.clone(), self.seen.clone());
+        Answer::Later(Box::pin(async move {
+            let mut rows = session.log().get(std::slice::from_ref(&key)).await.map_err(unavailable)?;
+            let row = rows.pop().flatten();
+            let value = live(row.as_ref(), now);
+            let mut seen = seen.borrow_mut();
+            seen.reads.push(Read::Key(key.clone(), row.as_ref().map(|r| r.stamp)));
+            seen.rows.insert(key, row);
+            Ok(value)
+        }))
+    }
+
+    fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<HostPage, HostError>> {
+        let (session, seen, now) = (self.session.clone(), self.seen.clone(), self.now);
+        Answer::Later(Box::pin(async move {
+            let (page, read) = scan_live(&**session.log(), range, limit, now).await?;
+            seen.borrow_mut().reads.push(read);
+            Ok(page)
+        }))
+    }
+
+    fn append_now(&self, n: u32, records: Records) -> Answer<Result<Vec<(At, Offset)>, HostError>> {
+        let Some(done) = self.immediate.clone() else { return Answer::Now(Ok(Vec::new())) };
+        if let Some(offsets) = done.borrow().get(&n) {
+            return Answer::Now(Ok(offsets.clone()));
+        }
+        let session = self.session.clone();
+        Answer::Later(Box::pin(async move {
+            let offsets = append(&session, records).await?;
+            done.borrow_mut().insert(n, offsets.clone());
+            Ok(offsets)
+        }))
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.session.env(name)
+    }
+
+    fn log(&self, line: LogLine<'_>) {
+        emit(&self.invocation, &line);
+    }
+
+    fn chain(&self) -> Answer<String> {
+        Answer::Now(format!("invocation {}", self.invocation))
+    }
+}
+
+/// Writes a function's log line to the process's log.
+fn emit(invocation: &str, line: &LogLine<'_>) {
+    let (message, place) = (&*line.message, &*line.place);
+    let fields = std::str::from_utf8(&line.fields).unwrap_or_default();
+    match line.level {
+        LogLevel::Debug => tracing::debug!(target: "function", invocation, place, fields, "{message}"),
+        LogLevel::Info => tracing::info!(target: "function", invocation, place, fields, "{message}"),
+        LogLevel::Warn => tracing::warn!(target: "function", invocation, place, fields, "{message}"),
+        LogLevel::Error => tracing::error!(target: "function", invocation, place, fields, "{message}"),
+    }
+}
+
+fn live(row: Option<&Versioned>, now: Millis) -> Option<Bytes> {
+    row.filter(|r| r.is_live(now)).map(|r| r.value.clone())
+}
+
+fn unavailable(error: LogError) -> HostError {
+    HostError::Unavailable(error.to_string())
+}
+
+/// Pages through a range until `limit` live rows are found; what it says it read ends where it stopped looking.
+async fn scan_live(
+    log: &dyn Log,
+    range: StateRange,
+    limit: u32,
+    now: Millis,
+) -> Result<(HostPage, Read), HostError> {
+    let mut page = HostPage::default();
+    let mut digest = DigestBuilder::default();
+    let mut rest = range.clone();
+    let mut read = range;
+    loop {
+        let wanted = limit.saturating_sub(u32::try_from(page.rows.len()).unwrap_or(u32::MAX)).max(1);
+        let found = log.scan(&rest, wanted).await.map_err(unavailable)?;
+        for (key, row) in found.rows {
+            digest.row(&key, row.stamp);
+            if row.is_live(now) {
+                page.rows.push((key, row.value));
+            }
+        }
+        match found.next {
+            None => {
+                page.is_last = true;
+                break;
+            }
+            Some(next) if page.rows.len() >= limit as usize => {
+                read.to = Some(next);
+                break;
+            }
+            Some(next) => rest.from = next,
+        }
+    }
+    Ok((page, Read::Range(read, digest.finish())))
+}
+
+/// Appends outside the invocation's transaction.
+async fn append(session: &Session, records: Records) -> Result<Vec<(At, Offset)>, HostError> {
+    let mut transaction = Transaction::new(session.next_id(), session.catalog());
+    transaction.appends.push(records);
+    let transaction = Arc::new(transaction);
+    loop {
+        match session.log().commit(transaction.clone()).await {
+            Ok(receipt) => return Ok(receipt.offsets().collect()),
+            // the same id again tells what became of it; the wall limit ends the wait
+            Err(CommitError::Ambiguous(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            Err(error) => return Err(HostError::Unavailable(error.to_string())),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One request at the gateway: find the route, run its function, answer.
+
+use crate::idempotency::Idempotency;
+use crate::project::{Live, Project};
+use crate::request::{self, BodyError};
+use crate::respond::{self, Answer, PlatformError};
+use crate::settings::Settings;
+use crate::transact::{Done, Transactor};
+use crate::{cors, metrics};
+use bytes::Bytes;
+use http::{HeaderValue, Request, StatusCode};
+use hyper::body::Body;
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_runtime::{Args, HttpContext, Invocation, Origin};
+use weir_schema::{FunctionName, Source, TraceContext};
+
+/// The gateway of one worker.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    transactor: Transactor,
+    live: Live,
+    settings: Arc<Settings>,
+    in_flight: Rc<Cell<usize>>,
+}
+
+/// What a request turned out to be.
+struct Target {
+    function: FunctionName,
+    args: Args,
+    context: HttpContext,
+}
+
+/// A request that is under way; given back when it ends, however it ends.
+struct Permit(Rc<Cell<usize>>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Gateway {
+    /// A gateway that runs the functions of `live` on `transactor`'s worker.
+    #[must_use]
+    pub fn new(transactor: Transactor, live: Live, settings: Arc<Settings>) -> Self {
+        Self { transactor, live, settings, in_flight: Rc::default() }
+    }
+
+    /// What the gateway was told.
+    #[must_use]
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
+    }
+
+    /// Answers one request. An invocation that has begun goes on if the client hangs up, so its caller spawns this.
+    pub async fn answer<B>(&self, request: Request<B>, peer: SocketAddr) -> Answer
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (head, body) = request.into_parts();
+        let trace = request::trace(&head.headers);
+        let project = self.live.borrow().clone();
+        let started = tokio::time::Instant::now();
+        let mut function = None;
+        let mut answer = if cors::is_preflight(&head.method, &head.headers) {
+            self.preflight(&project, &head)
+        } else {
+            let answer = self.route(&project, &head, body, peer, trace, &mut function).await;
+            let mut answer = answer.unwrap_or_else(|refused| refused);
+            cors::allow(&self.settings, &head.headers, answer.headers_mut());
+            answer
+        };
+        stamp(answer.headers_mut(), &trace);
+        let (status, took) = (answer.status().as_u16(), started.elapsed());
+        metrics::request(function.as_ref(), status, took);
+        log_access(&head, status, took, function.as_ref(), &trace);
+        answer
+    }
+
+    fn preflight(&self, project: &Project, head: &http::request::Parts) -> Answer {
+        let allowed = project.router.allowed(head.uri.path());
+        let mut answer = Answer::default();
+        *answer.status_mut() = StatusCode::NO_CONTENT;
+        cors::answer_preflight(&self.settings, &allowed, &head.headers, answer.headers_mut());
+        answer
+    }
+
+    async fn route<B>(
+        &self,
+        project: &Project,
+        head: &http::request::Parts,
+        body: B,
+        peer: SocketAddr,
+        trace: TraceContext,
+        function: &mut Option<FunctionName>,
+    ) -> Result<Answer, Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let _permit = self.admit()?;
+        let target = self.target(project, head, body, peer, function).await?;
+        let idempotency = head.headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|key| {
+            let what = [head.method.as_str(), head.uri.path(), head.uri.query().unwrap_or_default()];
+            let what = [what[0].as_bytes(), what[1].as_bytes(), what[2].as_bytes(), &target.context.body];
+            Idempotency::new(&target.function, key, &what)
+        });
+        let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
+        let invocation = Invocation {
+            id: id.clone(),
+            limits: self.settings.limits_of(&target.function),
+            function: target.function,
+            args: target.args,
+            cause: Source::Invocation(id.to_string()),
+            hops: 0,
+            attempt: 1,
+            traceparent: trace.to_string().into(),
+            origin: Origin::Http(Box::new(target.context)),
+            replay: None,
+        };
+        let done = self.transactor.run(&project.code, &invocation, idempotency.as_ref(), false).await;
+        Ok(self.finish(done, &invocation))
+    }
+
+    fn admit(&self) -> Result<Permit, Answer> {
+        if self.in_flight.get() >= self.settings.max_in_flight {
+            let text = "this node has as many requests under way as it takes";
+            return Err(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, "full", text).answer());
+        }
+        self.in_flight.set(self.in_flight.get() + 1);
+        Ok(Permit(self.in_flight.clone()))
+    }
+
+    async fn target<B>(
+        &self,
+        project: &Project,
+        head: &http::request::Parts,
+        body: B,
+        peer: SocketAddr,
+        function: &mut Option<FunctionName>,
+    ) -> Result<Target, Answer>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = head.uri.path();
+        let settings = &*self.settings;
+        let remote = request::remote(peer, &head.headers, settings);
+        let matched = project.router.find(head.method.as_str(), path);
+        let found = match (&matched, private_function(path)) {
+            (Some(m), _) => m.route.function.clone(),
+            (None, Some(_)) if !request::is_local(peer, &head.headers) => {
+                return Err(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer());
+            }
+            (None, Some(private)) => private,
+            (None, None) => return Err(respond::not_found(&project.router.allowed(path))),
+        };
+        *function = Some(found.clone());
+        let body =
+            request::read_body(&head.headers, body, settings).await.map_err(|e| self.refuse_body(&e))?;
+        let read = match &matched {
+            Some(m) => request::of_route(&head.method, &head.uri, &head.headers, &body, m, remote),
+            None => request::of_private(&head.method, &head.uri, &head.headers, &body, remote),
+        };
+        let (args, context) = read.map_err(|e| self.refuse_body(&e))?;
+        Ok(Target { function: found, args, context })
+    }
+
+    fn refuse_body(&self, error: &BodyError) -> Answer {
+        let error = match error {
+            BodyError::TooLarge => {
+                let text = format!("the body is larger than {} bytes (weir.limits.body)", self.settings.body);
+                PlatformError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
+            }
+            BodyError::Broken(why) => PlatformError::new(StatusCode::BAD_REQUEST, "body_broken", why.clone()),
+            BodyError::NotJson(why) => {
+                let text = format!("the body is not JSON, as its Content-Type says: {why}");
+                PlatformError::new(StatusCode::UNPROCESSABLE_ENTITY, "body_not_json", text)
+            }
+        };
+        let mut answer = error.answer();
+        // what is left of the body is not read, so the connection cannot serve another request
+        answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+        answer
+    }
+
+    fn finish(&self, done: Done, invocation: &Invocation) -> Answer {
+        let mut answer = match done.result {
+            Ok(reply) => respond::reply(reply),
+            Err(refusal) => {
+                log_refusal(&refusal, invocation);
+                respond::refusal(&refusal, self.settings.is_dev)
+            }
+        };
+        let headers = answer.headers_mut();
+        insert(headers, "x-function", invocation.function.as_str());
+        insert(headers, "x-invocation-id", &invocation.id);
+        let timing = format!("cpu;dur={:.3}, fn;dur={:.3}", ms(done.usage.cpu), ms(done.usage.wall));
+        insert(headers, "server-timing", &timing);
+        if done.replayed {
+            insert(headers, "idempotent-replayed", "true");
+        }
+        answer
+    }
+}
+
+/// `/private/NAME` is `app/private/NAME.lua`.
+fn private_function(path: &str) -> Option<FunctionName> {
+    let name = path.trim_matches('/').strip_prefix("private/")?;
+    FunctionName::new(&format!("private/{name}")).ok()
+}
+
+fn stamp(headers: &mut http::HeaderMap, trace: &TraceContext) {
+    insert(headers, "traceparent", &trace.to_string());
+    insert(headers, "x-spacer-trace-id", &trace.trace_id_hex());
+    insert(headers, "x-spacer-span-id", &trace.span_id_hex());
+}
+
+fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn log_refusal(refusal: &crate::transact::Refusal, invocation: &Invocation) {
+    use crate::transact::Refusal;
+    let (function, id) = (&invocation.function, &*invocation.id);
+    match refusal {
+        Refusal::Failed(f) if f.kind == weir_runtime::FailureKind::Refused => {
+            tracing::debug!(%function, id, "{}", f.message);
+        }
+        Refusal::Failed(f) => {
+            let stack = f.stack.join("\n  ");
+            tracing::warn!(%function, id, code = f.kind.code(), "{}\n{}\n  {stack}", f.message, f.frame);
+        }
+        other => tracing::warn!(%function, id, "{other}"),
+    }
+}
+
+fn log_access(
+    head: &http::request::Parts,
+    status: u16,
+    took: Duration,
+    function: Option<&FunctionName>,
+    trace: &TraceContext,
+) {
+    tracing::info!(
+        target: "access",
+        status,
+        ms = ms(took),
+        method = %head.method,
+        path = head.uri.path(),
+        function = function.map_or("-", FunctionName::as_str),
+        trace_id = %format_args!("{:032x}", trace.trace_id),
+        span_id = %format_args!("{:016x}", trace.span_id),
+    );
+}
