@@ -74,16 +74,23 @@ pub fn router(admin: Admin) -> Router {
 
 /// `/healthz`, `/readyz` and nothing else: for probes, without a token.
 pub fn health_router(admin: &Admin) -> Router {
-    Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready)).with_state(admin.clone())
+    Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .with_state(admin.clone())
 }
 
 async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let token = admin.settings.token.as_bytes();
-    let sent = request.headers().get(http::header::AUTHORIZATION).and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
+    let sent = request
+        .headers()
+        .get(http::header::AUTHORIZATION)
+        .and_then(|v| v.as_bytes().strip_prefix(b"Bearer "));
     if token.is_empty() || sent.is_some_and(|sent| same(sent, token)) {
         return next.run(request).await;
     }
-    let text = "this server asks for the admin token: send `Authorization: Bearer TOKEN` (WEIR_TOKEN for `weir`)";
+    let text =
+        "this server asks for the admin token: send `Authorization: Bearer TOKEN` (WEIR_TOKEN for `weir`)";
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", text).into_response()
 }
 
@@ -93,6 +100,10 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 async fn not_found(request: Request) -> ApiError {
-    let text = format!("no {} {} here: the API is described at /v1/openapi.json", request.method(), request.uri().path());
+    let text = format!(
+        "no {} {} here: the API is described at /v1/openapi.json",
+        request.method(),
+        request.uri().path()
+    );
     ApiError::new(StatusCode::NOT_FOUND, "not_found", text)
 }

@@ -135,6 +135,7 @@ fn live(row: Option<&Versioned>, now: Millis) -> Option<Bytes> {
     row.filter(|r| r.is_live(now)).map(|r| r.value.clone())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 fn unavailable(error: LogError) -> HostError {
     HostError::Unavailable(error.to_string())
 }

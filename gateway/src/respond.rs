@@ -149,6 +149,7 @@ fn status_of(kind: &FailureKind) -> StatusCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt as _;
     use http_body_util::BodyExt as _;
 
     fn failure(kind: FailureKind) -> Failure {
@@ -164,8 +165,8 @@ mod tests {
 
     fn text(answer: Answer) -> (u16, String) {
         let status = answer.status().as_u16();
-        let body =
-            futures::executor::block_on(answer.into_body().collect()).expect("a whole body").to_bytes();
+        let body = answer.into_body().collect().now_or_never().expect("a whole body is there at once");
+        let body = body.expect("a whole body cannot fail").to_bytes();
         (status, String::from_utf8(body.to_vec()).expect("UTF-8"))
     }
 

@@ -71,7 +71,7 @@ impl Gateway {
             self.preflight(&project, &head)
         } else {
             let answer = self.route(&project, &head, body, peer, trace, &mut function).await;
-            let mut answer = answer.unwrap_or_else(|refused| refused);
+            let mut answer = answer.unwrap_or_else(|refused| *refused);
             cors::allow(&self.settings, &head.headers, answer.headers_mut());
             answer
         };
@@ -98,7 +98,7 @@ impl Gateway {
         peer: SocketAddr,
         trace: TraceContext,
         function: &mut Option<FunctionName>,
-    ) -> Result<Answer, Answer>
+    ) -> Result<Answer, Box<Answer>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -127,10 +127,10 @@ impl Gateway {
         Ok(self.finish(done, &invocation))
     }
 
-    fn admit(&self) -> Result<Permit, Answer> {
+    fn admit(&self) -> Result<Permit, Box<Answer>> {
         if self.in_flight.get() >= self.settings.max_in_flight {
             let text = "this node has as many requests under way as it takes";
-            return Err(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, "full", text).answer());
+            return Err(Box::new(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, "full", text).answer()));
         }
         self.in_flight.set(self.in_flight.get() + 1);
         Ok(Permit(self.in_flight.clone()))
@@ -143,7 +143,7 @@ impl Gateway {
         body: B,
         peer: SocketAddr,
         function: &mut Option<FunctionName>,
-    ) -> Result<Target, Answer>
+    ) -> Result<Target, Box<Answer>>
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -155,10 +155,10 @@ impl Gateway {
         let found = match (&matched, private_function(path)) {
             (Some(m), _) => m.route.function.clone(),
             (None, Some(_)) if !request::is_local(peer, &head.headers) => {
-                return Err(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer());
+                return Err(Box::new(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer()));
             }
             (None, Some(private)) => private,
-            (None, None) => return Err(respond::not_found(&project.router.allowed(path))),
+            (None, None) => return Err(Box::new(respond::not_found(&project.router.allowed(path)))),
         };
         *function = Some(found.clone());
         let body =
@@ -171,7 +171,7 @@ impl Gateway {
         Ok(Target { function: found, args, context })
     }
 
-    fn refuse_body(&self, error: &BodyError) -> Answer {
+    fn refuse_body(&self, error: &BodyError) -> Box<Answer> {
         let error = match error {
             BodyError::TooLarge => {
                 let text = format!("the body is larger than {} bytes (weir.limits.body)", self.settings.body);
@@ -186,7 +186,7 @@ impl Gateway {
         let mut answer = error.answer();
         // what is left of the body is not read, so the connection cannot serve another request
         answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-        answer
+        Box::new(answer)
     }
 
     fn finish(&self, done: Done, invocation: &Invocation) -> Answer {

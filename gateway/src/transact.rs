@@ -36,7 +36,7 @@ pub struct Done {
 pub enum Refusal {
     /// The function failed; nothing is committed.
     #[error("{}", .0.message)]
-    Failed(Failure),
+    Failed(Box<Failure>),
     /// What it reads changes faster than it runs.
     #[error("what this function reads kept changing: it ran {MAX_RERUNS} times in vain")]
     Conflict,
@@ -137,7 +137,7 @@ impl Transactor {
                 if is_torn(&reads, &failure) {
                     self.check(reads).await?;
                 }
-                Err(Attempt::Over(Refusal::Failed(failure)))
+                Err(Attempt::Over(Refusal::Failed(Box::new(failure))))
             }
             Ok(reply) if run.immediate.is_none() => {
                 self.check(reads).await?;

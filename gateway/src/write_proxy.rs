@@ -102,7 +102,8 @@ async fn append(
     headers: &HeaderMap,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let topics = proxy.session.log().topics().await?;
-    let found = topics.iter().find(|t| t.spec.name.as_str() == topic).ok_or("the topic has not been created")?;
+    let found =
+        topics.iter().find(|t| t.spec.name.as_str() == topic).ok_or("the topic has not been created")?;
     append_events(&proxy.session, found, events, &request::trace(headers)).await?;
     Ok(())
 }

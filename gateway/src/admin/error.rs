@@ -41,7 +41,9 @@ impl From<LogError> for ApiError {
             LogError::Trimmed { .. } => (StatusCode::GONE, "trimmed"),
             LogError::NoTopic(_) => (StatusCode::NOT_FOUND, "no_topic"),
             LogError::AlreadyExists(_) => (StatusCode::CONFLICT, "already_exists"),
-            LogError::Closed | LogError::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            LogError::Closed | LogError::Unavailable { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+            }
             LogError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
         };
         Self::new(status, code, error.to_string())

@@ -74,7 +74,12 @@ async fn read(
 }
 
 impl Range {
-    async fn new(admin: &Admin, topic: TopicInfo, which: &Which, cursor: Option<&str>) -> Result<Self, ApiError> {
+    async fn new(
+        admin: &Admin,
+        topic: TopicInfo,
+        which: &Which,
+        cursor: Option<&str>,
+    ) -> Result<Self, ApiError> {
         let parse = |label: &str, text: Option<&str>, default: Position| match text {
             None => Ok(default),
             Some(text) => text.parse::<Position>().map_err(|e| ApiError::bad(format!("{label}: {e}"))),
@@ -100,7 +105,11 @@ impl Range {
     }
 
     /// Up to `limit` events in the order of their times, and whether the range (or the topic, now) is at its end.
-    pub(super) async fn page(&mut self, admin: &Admin, limit: usize) -> Result<(Vec<Vec<u8>>, bool), ApiError> {
+    pub(super) async fn page(
+        &mut self,
+        admin: &Admin,
+        limit: usize,
+    ) -> Result<(Vec<Vec<u8>>, bool), ApiError> {
         let mut looked_at = 0;
         let mut events = Vec::new();
         loop {
@@ -177,4 +186,3 @@ fn parse_cursor(cursor: &str) -> Result<Vec<(u32, Offset)>, ApiError> {
     let parts: Option<Vec<_>> = cursor.split(',').map(part).collect();
     parts.ok_or_else(|| ApiError::bad(format!("cursor {cursor:?} is none: it is PARTITION:OFFSET,…")))
 }
-

@@ -45,7 +45,8 @@ impl Follower {
                 Ok(_) => {
                     let (topic, next) = (self.range.topic.id, &self.range.next);
                     let news = hints.wait_for(|hint| {
-                        next.iter().any(|(p, o)| hint.tails.get(&At { topic, partition: *p }).is_some_and(|t| t > o))
+                        next.iter()
+                            .any(|(p, o)| hint.tails.get(&At { topic, partition: *p }).is_some_and(|t| t > o))
                     });
                     tokio::select! {
                         () = self.admin.shutdown.cancelled() => return None,

@@ -93,7 +93,8 @@ async fn call(
 ) -> Result<Response, ApiError> {
     let function = FunctionName::new(&function).map_err(|e| ApiError::bad(e.to_string()))?;
     if !body.is_empty() {
-        serde_json::from_slice::<serde::de::IgnoredAny>(&body).map_err(|e| ApiError::bad(format!("the arguments are not JSON: {e}")))?;
+        serde_json::from_slice::<serde::de::IgnoredAny>(&body)
+            .map_err(|e| ApiError::bad(format!("the arguments are not JSON: {e}")))?;
     }
     let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
     let invocation = Invocation {
@@ -124,25 +125,35 @@ fn answer(done: Done) -> Response {
 
 /// What would have been committed.
 fn dry_answer(admin: &Admin, done: Done) -> Response {
-    let value = |bytes: &[u8]| serde_json::from_slice(bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(bytes)));
+    let value = |bytes: &[u8]| {
+        serde_json::from_slice(bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(bytes)))
+    };
     let reply = match done.result {
         Ok(Reply::Value(v)) => json!({ "data": value(&v) }),
         Ok(Reply::Response(r)) => json!({ "status": r.status, "body": value(&r.body) }),
-        Err(Refusal::Failed(f)) => json!({ "error": value(&f.payload), "code": f.kind.code(), "message": f.message }),
+        Err(Refusal::Failed(f)) => {
+            json!({ "error": value(&f.payload), "code": f.kind.code(), "message": f.message })
+        }
         Err(other) => json!({ "error": other.to_string() }),
     };
     let topics = admin.session.topic_names();
-    let appends: Vec<Value> = done.effects.appends.iter().map(|record| {
-        let mut json = Vec::new();
-        event_to_json(topics.get(&record.meta.at.topic).map_or("?", |t| t.as_str()), &record, &mut json);
-        let mut event: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
-        // what the log would set is not known yet
-        if let Some(event) = event.as_object_mut() {
-            event.remove("offset");
-            event.remove("timestamp");
-        }
-        event
-    }).collect();
-    let writes: Vec<Value> = done.effects.writes.iter().map(|(key, op)| super::state::describe(key, op)).collect();
+    let appends: Vec<Value> = done
+        .effects
+        .appends
+        .iter()
+        .map(|record| {
+            let mut json = Vec::new();
+            event_to_json(topics.get(&record.meta.at.topic).map_or("?", |t| t.as_str()), &record, &mut json);
+            let mut event: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
+            // what the log would set is not known yet
+            if let Some(event) = event.as_object_mut() {
+                event.remove("offset");
+                event.remove("timestamp");
+            }
+            event
+        })
+        .collect();
+    let writes: Vec<Value> =
+        done.effects.writes.iter().map(|(key, op)| super::state::describe(key, op)).collect();
     Json(json!({ "reply": reply, "appends": appends, "writes": writes })).into_response()
 }

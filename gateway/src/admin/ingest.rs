@@ -12,7 +12,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_log::{CommitError, Log, TopicInfo};
 use weir_runtime::Session;
-use weir_schema::{At, Cause, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction, event_from_json};
+use weir_schema::{
+    At, Cause, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction, event_from_json,
+};
 
 pub(super) async fn append(
     State(admin): State<Admin>,
@@ -27,14 +29,17 @@ pub(super) async fn append(
     }
     let trace = crate::request::trace(&headers);
     let receipt = append_events(&admin.session, &topic, &events, &trace).await?;
-    let appended: Vec<_> =
-        receipt.offsets().map(|(at, offset)| json!({ "partition": at.partition, "offset": offset })).collect();
+    let appended: Vec<_> = receipt
+        .offsets()
+        .map(|(at, offset)| json!({ "partition": at.partition, "offset": offset }))
+        .collect();
     Ok(Json(json!({ "appended": appended })))
 }
 
 fn check_size(index: usize, event: &NewEvent, limit: usize) -> Result<(), ApiError> {
     let headers: usize = event.headers.iter().map(|(n, v)| n.len() + v.len()).sum();
-    let size = event.key.as_ref().map_or(0, Bytes::len) + event.value.as_ref().map_or(0, Bytes::len) + headers;
+    let size =
+        event.key.as_ref().map_or(0, Bytes::len) + event.value.as_ref().map_or(0, Bytes::len) + headers;
     if size <= limit {
         return Ok(());
     }
@@ -75,7 +80,11 @@ pub(crate) async fn append_events(
         // a client's own traceparent on the event is the event's
         let own = event.headers.iter().any(|(n, _)| n == weir_schema::header::TRACEPARENT);
         let ours = cause.iter().filter(|(n, _)| !own || *n != weir_schema::header::TRACEPARENT);
-        let headers = event.headers.iter().map(|(n, v)| (n.as_str(), &**v)).chain(ours.map(|(n, v)| (*n, v.as_bytes())));
+        let headers = event
+            .headers
+            .iter()
+            .map(|(n, v)| (n.as_str(), &**v))
+            .chain(ours.map(|(n, v)| (*n, v.as_bytes())));
         builder.push(at, event.key.as_deref(), event.value.as_deref(), headers);
     }
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
@@ -95,7 +104,8 @@ async fn commit(log: &dyn Log, transaction: Arc<Transaction>) -> Result<Receipt,
 }
 
 fn read_events(headers: &HeaderMap, body: &Bytes) -> Result<Vec<NewEvent>, ApiError> {
-    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+    let kind =
+        headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
     if kind.starts_with("application/cloudevents-batch+json") {
         let list: Vec<&RawValue> = parse(body)?;
         return list.iter().map(|raw| structured(raw.get().as_bytes())).collect();
@@ -114,7 +124,10 @@ fn read_events(headers: &HeaderMap, body: &Bytes) -> Result<Vec<NewEvent>, ApiEr
         let list: Vec<&RawValue> = parse(body)?;
         let events = list.iter().enumerate();
         return events
-            .map(|(i, raw)| event_from_json(raw.get().as_bytes()).map_err(|e| ApiError::bad(format!("event {}: {e}", i + 1))))
+            .map(|(i, raw)| {
+                event_from_json(raw.get().as_bytes())
+                    .map_err(|e| ApiError::bad(format!("event {}: {e}", i + 1)))
+            })
             .collect();
     }
     Ok(vec![one(body)?])
@@ -137,7 +150,9 @@ fn structured(json: &[u8]) -> Result<NewEvent, ApiError> {
     let mut attributes: std::collections::BTreeMap<String, &RawValue> = parse(json)?;
     for required in ["specversion", "id", "source", "type"] {
         if !attributes.contains_key(required) {
-            return Err(ApiError::bad(format!("a CloudEvent has the attribute {required:?}; this one does not")));
+            return Err(ApiError::bad(format!(
+                "a CloudEvent has the attribute {required:?}; this one does not"
+            )));
         }
     }
     let data = attributes.remove("data").map(|raw| Bytes::copy_from_slice(raw.get().as_bytes()));

@@ -82,17 +82,23 @@ async fn list(
     }
     let now = admin.session.clock().now();
     let found = admin.session.log().scan(&range, limit).await?;
-    let rows: Vec<_> = found.rows.iter().filter(|(_, row)| row.is_live(now)).map(|(key, row)| row_json(key, row)).collect();
-    let next = found.next.as_ref().and_then(|_| found.rows.last()).map(|(key, _)| String::from_utf8_lossy(key));
+    let rows: Vec<_> =
+        found.rows.iter().filter(|(_, row)| row.is_live(now)).map(|(key, row)| row_json(key, row)).collect();
+    let next =
+        found.next.as_ref().and_then(|_| found.rows.last()).map(|(key, _)| String::from_utf8_lossy(key));
     Ok(Json(json!({ "rows": rows, "after": next })))
 }
 
 fn row_json(key: &[u8], row: &Versioned) -> Value {
-    let value: Value = serde_json::from_slice(&row.value).unwrap_or_else(|_| json!(String::from_utf8_lossy(&row.value)));
+    let value: Value =
+        serde_json::from_slice(&row.value).unwrap_or_else(|_| json!(String::from_utf8_lossy(&row.value)));
     json!({ "key": String::from_utf8_lossy(key), "value": value, "expires": row.expires.map(|e| e.to_rfc3339()) })
 }
 
-async fn read(State(admin): State<Admin>, Path((name, key)): Path<(String, String)>) -> Result<Response, ApiError> {
+async fn read(
+    State(admin): State<Admin>,
+    Path((name, key)): Path<(String, String)>,
+) -> Result<Response, ApiError> {
     let key = state_key(&name, &key)?;
     let row = find(&admin, &key).await?;
     let row = row.ok_or_else(|| ApiError::missing(format!("table {name} has no such key")))?;
@@ -125,7 +131,11 @@ async fn change(admin: &Admin, key: StateKey, op: Op, headers: &HeaderMap) -> Re
     if let Some(wanted) = headers.get(IF_MATCH).and_then(|v| v.to_str().ok()) {
         let stamp = find(admin, &key).await?.map(|row| row.stamp);
         if stamp.map(etag).as_deref() != Some(wanted) {
-            return Err(ApiError::new(StatusCode::PRECONDITION_FAILED, "changed", "the row is not the one that If-Match names"));
+            return Err(ApiError::new(
+                StatusCode::PRECONDITION_FAILED,
+                "changed",
+                "the row is not the one that If-Match names",
+            ));
         }
         transaction.reads.push(Read::Key(key.clone(), stamp));
     }
@@ -147,15 +157,21 @@ async fn drop_table(State(admin): State<Admin>, Path(name): Path<String>) -> Res
         let mut transaction = Transaction::new(admin.session.next_id(), admin.session.catalog());
         let stamp = transaction.id;
         dropped += page.rows.len();
-        transaction.writes.extend(page.rows.into_iter().map(|(key, _)| {
-            Write { key: StateKey { table: name.clone(), generation: 0, key }, op: Op::Delete, stamp }
+        transaction.writes.extend(page.rows.into_iter().map(|(key, _)| Write {
+            key: StateKey { table: name.clone(), generation: 0, key },
+            op: Op::Delete,
+            stamp,
         }));
         admin.session.log().commit(Arc::new(transaction)).await?;
     }
 }
 
 /// Every live row whose key begins with `prefix`.
-pub(super) async fn all_rows(admin: &Admin, table: &TableName, prefix: &[u8]) -> Result<Vec<(Bytes, Versioned)>, ApiError> {
+pub(super) async fn all_rows(
+    admin: &Admin,
+    table: &TableName,
+    prefix: &[u8],
+) -> Result<Vec<(Bytes, Versioned)>, ApiError> {
     let mut range = range(table, prefix);
     let now = admin.session.clock().now();
     let mut rows = Vec::new();
@@ -190,7 +206,9 @@ fn state_key(name: &str, key: &str) -> Result<StateKey, ApiError> {
 
 fn refuse_reserved(table: &TableName) -> Result<(), ApiError> {
     if table.is_reserved() {
-        return Err(ApiError::bad(format!("table {table} is the platform's own: it can be read, not written")));
+        return Err(ApiError::bad(format!(
+            "table {table} is the platform's own: it can be read, not written"
+        )));
     }
     Ok(())
 }

@@ -71,8 +71,12 @@ async fn create(State(admin): State<Admin>, Json(new): Json<NewTopic>) -> Result
     if new.partitions == 0 {
         return Err(ApiError::bad("a topic has at least 1 partition"));
     }
-    let retention: Option<Duration> =
-        new.retention.as_deref().map(parse_duration).transpose().map_err(|e| ApiError::bad(format!("retention: {e}")))?;
+    let retention: Option<Duration> = new
+        .retention
+        .as_deref()
+        .map(parse_duration)
+        .transpose()
+        .map_err(|e| ApiError::bad(format!("retention: {e}")))?;
     let spec =
         TopicSpec { name: new.topic, partitions: new.partitions, partitioner: new.partitioner, retention };
     let topic = admin.session.log().create_topic(&spec).await?;
@@ -102,18 +106,27 @@ async fn trim(
         let offset = resolve(&**log, &topic, at.partition, before, admin.session.clock().now()).await?;
         earliest[at.partition as usize] = log.trim(at, offset).await?;
     }
-    let removed: u64 = earliest.iter().zip(&topic.earliest).map(|(now, was)| now.0.saturating_sub(was.0)).sum();
+    let removed: u64 =
+        earliest.iter().zip(&topic.earliest).map(|(now, was)| now.0.saturating_sub(was.0)).sum();
     Ok(Json(json!({ "topic": topic.spec.name, "removed": removed, "earliest": earliest })))
 }
 
 /// A bare offset needs a partition where the topic has more than one.
-pub(super) fn need_partition(topic: &TopicInfo, position: Position, partition: Option<u32>) -> Result<(), ApiError> {
+pub(super) fn need_partition(
+    topic: &TopicInfo,
+    position: Position,
+    partition: Option<u32>,
+) -> Result<(), ApiError> {
     if let Some(p) = partition.filter(|p| *p >= topic.spec.partitions) {
-        let text = format!("topic {} has partitions 0 to {}, not {p}", topic.spec.name, topic.spec.partitions - 1);
+        let text =
+            format!("topic {} has partitions 0 to {}, not {p}", topic.spec.name, topic.spec.partitions - 1);
         return Err(ApiError::bad(text));
     }
     if matches!(position, Position::Offset(_)) && partition.is_none() && topic.spec.partitions > 1 {
-        let text = format!("topic {} has {} partitions: say which (--partition)", topic.spec.name, topic.spec.partitions);
+        let text = format!(
+            "topic {} has {} partitions: say which (--partition)",
+            topic.spec.name, topic.spec.partitions
+        );
         return Err(ApiError::bad(text));
     }
     Ok(())
