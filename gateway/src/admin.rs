@@ -7,8 +7,10 @@ mod follow;
 mod functions;
 mod health;
 mod ingest;
+mod parked;
 mod state;
 mod topics;
+mod triggers;
 
 pub use functions::{Call, Calls};
 pub(crate) use ingest::append_events;
@@ -25,6 +27,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Session;
 use weir_schema::TopicName;
+use weir_triggers::Triggers;
 
 /// What the admin API acts on.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub struct Admin {
     pub live: Live,
     /// Where functions are run.
     pub calls: Arc<Calls>,
+    /// The triggers of this process.
+    pub triggers: Triggers,
     /// What the API needs to know of the configuration.
     pub settings: Arc<AdminSettings>,
     /// Ends what follows the log.
@@ -68,6 +73,8 @@ pub fn router(admin: Admin) -> Router {
         .merge(events::routes(admin.settings.body))
         .merge(functions::routes(admin.settings.body))
         .merge(state::routes(admin.settings.body))
+        .merge(triggers::routes())
+        .merge(parked::routes(admin.settings.body))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
     health_router(&admin).merge(v1.with_state(admin)).fallback(not_found)
 }

@@ -169,6 +169,10 @@ impl Transactor {
             return Ok(());
         }
         transaction.reads = reads;
+        // a trigger is trying to get past these rows; the reservation is short
+        while self.session.is_reserved(&transaction.writes) {
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
         let committed = self.send(Arc::new(transaction)).await.map(drop);
         if committed.is_err() {
             self.session.forget_writers(&writers);

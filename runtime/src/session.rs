@@ -4,10 +4,14 @@
 
 use crate::{Effects, TopicRef};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use weir_log::{Clock, Log, LogError, TopicInfo};
-use weir_schema::{CatalogVersion, FunctionName, Op, StateKey, TableName, TopicId, TopicName, Transaction, TxnId, Write};
+use weir_schema::{
+    CatalogVersion, FunctionName, Millis, Op, StateKey, TableName, TopicId, TopicName, Transaction, TxnId,
+    Write,
+};
 
 /// One process's use of a log. Shared by its workers.
 #[derive(Debug)]
@@ -18,7 +22,12 @@ pub struct Session {
     sequence: AtomicU64,
     topics: RwLock<HashMap<String, TopicRef>>,
     writers: Mutex<HashSet<(FunctionName, TableName)>>,
+    reserved: Mutex<HashMap<StateKey, Millis>>,
+    has_reserved: AtomicBool,
 }
+
+/// How long a reservation holds at most.
+const RESERVED_FOR: Duration = Duration::from_secs(2);
 
 impl Session {
     /// The table that records which function wrote which table: key `TABLE\0FUNCTION`.
@@ -34,6 +43,8 @@ impl Session {
             sequence: AtomicU64::new(0),
             topics: RwLock::default(),
             writers: Mutex::default(),
+            reserved: Mutex::default(),
+            has_reserved: AtomicBool::new(false),
         }
     }
 
@@ -150,5 +161,31 @@ impl Session {
         for pair in pairs {
             known.remove(pair);
         }
+    }
+
+    /// Asks requests to keep off these rows for a moment: a trigger that reads them has conflicted again and again.
+    pub fn reserve(&self, keys: &[StateKey], now: Millis) {
+        let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        reserved.retain(|_, until| *until > now);
+        reserved.extend(keys.iter().map(|key| (key.clone(), now.after(RESERVED_FOR))));
+        self.has_reserved.store(!reserved.is_empty(), Ordering::Release);
+    }
+
+    /// Ends the reservations: what they were for has been committed.
+    pub fn release_reserved(&self) {
+        if self.has_reserved.swap(false, Ordering::AcqRel) {
+            self.reserved.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Whether a request must wait before it writes.
+    #[must_use]
+    pub fn is_reserved(&self, writes: &[Write]) -> bool {
+        if !self.has_reserved.load(Ordering::Acquire) {
+            return false;
+        }
+        let now = self.clock.now();
+        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        writes.iter().any(|w| reserved.get(&w.key).is_some_and(|until| *until > now))
     }
 }

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use weir_log::{CommitError, LogError, Rejection};
+use weir_triggers::AskError;
 
 /// What the client sees.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,5 +63,17 @@ impl From<CommitError> for ApiError {
             CommitError::Ambiguous(_) => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
         };
         Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<AskError> for ApiError {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Log(error) => error.into(),
+            AskError::Commit(error) => error.into(),
+            AskError::NoTrigger(_) => Self::missing(error.to_string()),
+            AskError::NotHere => Self::new(StatusCode::CONFLICT, "not_here", error.to_string()),
+            AskError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", error.to_string()),
+        }
     }
 }

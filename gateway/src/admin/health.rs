@@ -22,6 +22,7 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, Ap
 pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, ApiError> {
     let capabilities = admin.session.log().capabilities();
     let topics = admin.session.log().topics().await?;
+    let triggers = admin.triggers.status().await?;
     let project = admin.live.borrow().clone();
     Ok(Json(json!({
         "app": admin.settings.app,
@@ -36,6 +37,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, Ap
         "topics": topics.len(),
         "functions": project.code.functions().len(),
         "routes": project.router.routes().len(),
+        "triggers": triggers,
         "broken": project.code.errors().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })))
 }

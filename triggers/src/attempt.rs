@@ -1,0 +1,115 @@
+//! One attempt at one event: from the event to an invocation, from its outcome to what the dispatcher is told.
+
+use crate::dispatcher::{RunEnd, RunFailure, Start};
+use crate::trigger::Trigger;
+use bytes::Bytes;
+use std::sync::Arc;
+use weir_runtime::{
+    Args, Effects, EventContext, Failure, FailureKind, Invocation, Origin, Outcome, Reply, Session,
+};
+use weir_schema::{At, Cause, Record, Records, Source, TraceContext, header};
+use xxhash_rust::xxh3::Xxh3;
+
+/// `ctx.id` of an event: the same for every run of it, another after a seek back or an edit.
+pub(crate) fn invocation_id(trigger: &Trigger, at: At, start: &Start) -> Arc<str> {
+    let mut hash = Xxh3::new();
+    for text in [trigger.group.as_str(), trigger.topic.as_str()] {
+        hash.update(&(text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    for number in
+        [u64::from(start.incarnation), u64::from(at.partition), start.offset.0, u64::from(start.edit)]
+    {
+        hash.update(&number.to_le_bytes());
+    }
+    format!("{:032x}", hash.digest128()).into()
+}
+
+/// What is to be run for an event. Its span is a child of the append's.
+pub(crate) fn invocation(
+    trigger: &Trigger,
+    start: &Start,
+    record: &Record<'_>,
+    trace: TraceContext,
+) -> Invocation {
+    let at = record.meta.at;
+    let value = start.edited.clone().or_else(|| record.value_bytes());
+    let headers = record.headers().filter(|(name, _)| !name.starts_with(header::RESERVED));
+    let event = EventContext {
+        topic: trigger.topic.clone(),
+        partition: at.partition,
+        offset: record.meta.offset,
+        key: record.key_bytes(),
+        timestamp: record.meta.time,
+        headers: headers.map(|(n, v)| (n.to_ascii_lowercase(), Bytes::copy_from_slice(v))).collect(),
+    };
+    Invocation {
+        id: invocation_id(trigger, at, start),
+        function: trigger.function.clone(),
+        args: value.map_or(Args::None, Args::Json),
+        cause: source(trigger, record),
+        hops: Cause::hops_of(record).saturating_add(1),
+        attempt: start.attempt,
+        traceparent: trace.to_string().into(),
+        origin: Origin::Event(Box::new(event)),
+        replay: trigger.replay.as_ref().map(|r| r.context.clone()),
+        limits: trigger.limits,
+    }
+}
+
+/// The event as the cause of what its function appends.
+pub(crate) fn source(trigger: &Trigger, record: &Record<'_>) -> Source {
+    let meta = record.meta;
+    Source::Event { topic: trigger.topic.clone(), partition: meta.at.partition, offset: meta.offset }
+}
+
+/// The trace that an event's handling belongs to: the append's, but a replay begins one of its own.
+pub(crate) fn trace(trigger: &Trigger, record: &Record<'_>) -> TraceContext {
+    let span = fastrand::u64(..);
+    let parent = record.header(header::TRACEPARENT).and_then(|v| std::str::from_utf8(v).ok());
+    match parent.and_then(TraceContext::parse).filter(|_| trigger.replay.is_none()) {
+        Some(parent) => parent.child(span),
+        None => TraceContext::root(fastrand::u128(..), span, true),
+    }
+}
+
+/// What an outcome means for the event.
+pub(crate) fn conclude(session: &Session, trigger: &Trigger, outcome: Outcome) -> RunEnd {
+    match outcome.result {
+        Ok(Reply::Response(response)) if response.status >= 400 => {
+            let body = String::from_utf8_lossy(&response.body);
+            let message = format!("the function answered with status {}: {body}", response.status);
+            RunEnd::Failed(RunFailure { message, ..RunFailure::default() })
+        }
+        Ok(_) => {
+            let mut effects = outcome.effects;
+            if trigger.replay.as_ref().is_some_and(|r| !r.emit) {
+                effects.appends = Records::default();
+            }
+            record_writers(session, &mut effects);
+            RunEnd::Ok(effects)
+        }
+        Err(failure) => failed(failure),
+    }
+}
+
+fn record_writers(session: &Session, effects: &mut Effects) {
+    let rows = session.new_writers(&effects.writers);
+    effects.writes.extend(rows);
+}
+
+fn failed(failure: Failure) -> RunEnd {
+    let message = match failure.place {
+        Some(place) if !failure.message.contains(&place) => format!("{place}: {}", failure.message),
+        _ => failure.message,
+    };
+    match failure.kind {
+        // none of these is the event's doing
+        FailureKind::NotFound | FailureKind::Unavailable | FailureKind::Cancelled => RunEnd::Interrupted,
+        FailureKind::Rejected => RunEnd::Failed(RunFailure { message, is_final: true, retry_after: None }),
+        FailureKind::RetryAfter(d) => {
+            RunEnd::Failed(RunFailure { message, is_final: false, retry_after: Some(d) })
+        }
+        _ => RunEnd::Failed(RunFailure { message, ..RunFailure::default() }),
+    }
+}

@@ -1,0 +1,164 @@
+//! The task of one trigger: takes part in its group, and gives each assigned partition a home on a worker.
+
+use crate::control;
+use crate::dispatcher::{Assignment, Input};
+use crate::parked::{Entry, mark_key};
+use crate::pump::{HomeNews, PumpHandle, Take, ToPump};
+use crate::trigger::{Place, Trigger};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use weir_log::{Change, LogError, Membership};
+use weir_runtime::Session;
+use weir_schema::{At, Epoch, Fence, Offset, StateRange, Versioned};
+
+/// How long a hand-over may take when the node stops.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// The pause before an assignment is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(crate) struct GroupTask {
+    pub(crate) session: Arc<Session>,
+    pub(crate) trigger: Arc<Trigger>,
+    pub(crate) pumps: Arc<Vec<PumpHandle>>,
+    /// Whether partitions are taken but nothing is run: for commands on a log that no server has open.
+    pub(crate) hold: bool,
+}
+
+/// The partitions that have a home, and where.
+type Homes = HashMap<Place, (Epoch, usize)>;
+
+impl GroupTask {
+    /// Runs until `shutdown`, then hands every partition over.
+    pub(crate) async fn run(self, mut membership: Membership, shutdown: CancellationToken) {
+        let (news, mut from_homes) = mpsc::channel(64);
+        let mut homes = Homes::new();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                change = membership.changes.recv() => match change {
+                    Some(change) => self.change(change, &mut homes, &news).await,
+                    None => return, // the log is closed
+                },
+                Some(told) = from_homes.recv() => settle(&membership, told, &mut homes).await,
+            }
+        }
+        for (place, (_, worker)) in &homes {
+            self.tell(*worker, ToPump::Tell(place.clone(), Input::Revoking { within: STOP_WITHIN })).await;
+        }
+        while !homes.is_empty() {
+            match tokio::time::timeout(STOP_WITHIN * 2, from_homes.recv()).await {
+                Ok(Some(told)) => settle(&membership, told, &mut homes).await,
+                Ok(None) | Err(_) => return, // what is left is taken over as unclean
+            }
+        }
+    }
+
+    async fn change(&self, change: Change, homes: &mut Homes, news: &mpsc::Sender<HomeNews>) {
+        let place = |at| Place { group: self.trigger.group.clone(), at };
+        match change {
+            Change::Assigned { at, epoch, position, incarnation, unclean } => {
+                let worker = self.home_of(at);
+                let assignment = loop {
+                    match self.assignment(at, epoch, position, incarnation, unclean).await {
+                        Ok(assignment) => break assignment,
+                        Err(LogError::Closed) => return,
+                        Err(error) => {
+                            tracing::warn!(group = %self.trigger.group, %error, "cannot take a partition yet");
+                            tokio::time::sleep(RETRY).await;
+                        }
+                    }
+                };
+                homes.insert(place(at), (epoch, worker));
+                let (trigger, news) = (self.trigger.clone(), news.clone());
+                let take = Take { place: place(at), epoch, trigger, assignment, news };
+                self.tell(worker, ToPump::Take(Box::new(take))).await;
+            }
+            Change::Revoking { at, within } => {
+                if let Some((_, worker)) = homes.get(&place(at)) {
+                    self.tell(*worker, ToPump::Tell(place(at), Input::Revoking { within })).await;
+                }
+            }
+            Change::Lost { at } => {
+                if let Some((_, worker)) = homes.remove(&place(at)) {
+                    self.tell(worker, ToPump::Tell(place(at), Input::Lost)).await;
+                }
+            }
+        }
+    }
+
+    async fn tell(&self, worker: usize, message: ToPump) {
+        if self.pumps[worker].0.send(message).await.is_err() {
+            tracing::error!(group = %self.trigger.group, worker, "a worker has ended: its partitions stand still");
+        }
+    }
+
+    fn home_of(&self, at: At) -> usize {
+        let key = format!("{}\0{}\0{}", self.trigger.group, at.topic.0, at.partition);
+        let hash = xxhash_rust::xxh3::xxh3_64(key.as_bytes());
+        usize::try_from(hash % self.pumps.len() as u64).expect("less than the number of workers")
+    }
+
+    async fn assignment(
+        &self,
+        at: At,
+        epoch: Epoch,
+        position: Offset,
+        incarnation: u32,
+        unclean: u32,
+    ) -> Result<Assignment, LogError> {
+        let (log, group) = (self.session.log(), &self.trigger.group);
+        let range = Entry::range(group, at.partition);
+        let keys = [mark_key(group, at.partition), control::pause_key(group)];
+        let mut rows = log.get(&keys).await?.into_iter();
+        let (mark, paused) = (rows.next().flatten(), rows.next().flatten());
+        Ok(Assignment {
+            fence: Fence { group: group.clone(), at, epoch },
+            topic: self.trigger.topic.clone(),
+            position,
+            incarnation,
+            unclean,
+            catalog: self.session.catalog(),
+            parked: self.all_rows(range).await?,
+            mark,
+            is_paused: self.hold || paused.is_some(),
+        })
+    }
+
+    async fn all_rows(&self, mut range: StateRange) -> Result<Vec<(bytes::Bytes, Versioned)>, LogError> {
+        let mut rows = Vec::new();
+        loop {
+            let page = self.session.log().scan(&range, 1000).await?;
+            rows.extend(page.rows);
+            match page.next {
+                Some(next) => range.from = next,
+                None => return Ok(rows),
+            }
+        }
+    }
+}
+
+async fn settle(membership: &Membership, told: HomeNews, homes: &mut Homes) {
+    let (place, done) = match told {
+        HomeNews::Released(place, epoch) => {
+            homes.remove(&place);
+            let done = membership.release(place.at, epoch).await;
+            (place, done)
+        }
+        HomeNews::Settled(place, epoch) => {
+            let done = membership.settled(place.at, epoch).await;
+            (place, done)
+        }
+        HomeNews::Broken(place) => {
+            homes.remove(&place);
+            return;
+        }
+    };
+    if let Err(error) = done {
+        tracing::warn!(group = %place.group, partition = place.at.partition, %error, "cannot say how a partition was left");
+    }
+}

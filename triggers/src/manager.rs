@@ -1,0 +1,355 @@
+//! All triggers of a process: starts them, says how they are, and passes on what people ask of them.
+
+use crate::control;
+use crate::dispatcher::{Command, CommandError, Mode, PauseReason};
+use crate::group::GroupTask;
+use crate::pump::{HomeStatus, PumpHandle, ToPump};
+use crate::trigger::{Place, Trigger};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_log::{CommitError, LogError, ReadLimit, TopicInfo, resolve};
+use weir_runtime::Session;
+use weir_schema::{At, GroupName, Offset, Position, TopicName};
+
+/// How long a trigger may take to answer a command.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// The triggers of one process.
+#[derive(Clone, Debug)]
+pub struct Triggers {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    session: Arc<Session>,
+    pumps: Arc<Vec<PumpHandle>>,
+    triggers: Mutex<BTreeMap<GroupName, Arc<Trigger>>>,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
+    hold: bool,
+}
+
+/// A trigger that starts at the tail of a topic that has events already.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Passed {
+    /// The trigger, as `TOPIC/NAME`.
+    pub trigger: String,
+    /// Events that it does not handle.
+    pub events: u64,
+}
+
+/// How one trigger is.
+#[derive(Clone, PartialEq, Debug, serde::Serialize)]
+pub struct TriggerStatus {
+    /// Its topic.
+    pub topic: TopicName,
+    /// Its name.
+    pub function: String,
+    /// Its group.
+    pub group: GroupName,
+    /// `live`, `probing`, `paused`, `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
+    /// `elsewhere` (another process runs it, or none) or `orphaned` (a position without a trigger).
+    pub state: &'static str,
+    /// Events that are neither handled nor parked.
+    pub lag: u64,
+    /// How long ago the first of these was committed.
+    pub lag_seconds: f64,
+    /// Parked events.
+    pub parked: usize,
+    /// Per partition the first offset that is not handled.
+    pub positions: Vec<Offset>,
+}
+
+/// Why something asked of a trigger was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// There is no such trigger.
+    #[error("there is no trigger {0}")]
+    NoTrigger(String),
+    /// Its partitions are not here.
+    #[error(
+        "the triggers of this log are run by another process, or are just being handed over: ask that one (--url)"
+    )]
+    NotHere,
+    /// The dispatcher's answer.
+    #[error(transparent)]
+    Refused(#[from] CommandError),
+    /// The log's.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The log's.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+}
+
+impl Triggers {
+    /// Triggers that are run by `pumps`. With `hold`, partitions are taken and commands carried out, but no function
+    /// runs.
+    #[must_use]
+    pub fn new(
+        session: Arc<Session>,
+        pumps: Vec<PumpHandle>,
+        shutdown: CancellationToken,
+        hold: bool,
+    ) -> Self {
+        let inner = Inner {
+            session,
+            pumps: Arc::new(pumps),
+            triggers: Mutex::default(),
+            tasks: TaskTracker::new(),
+            shutdown,
+            hold,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Starts a trigger: where its group has been, or else at `start`; without one, at the earliest event if
+    /// `is_first_start` or the topic is empty, and otherwise at the tail. What is so passed over is returned.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn start(
+        &self,
+        trigger: Trigger,
+        start: Option<Position>,
+        is_first_start: bool,
+    ) -> Result<Option<Passed>, LogError> {
+        let inner = &self.inner;
+        let topic = self.topic(&trigger.topic).await?;
+        let is_known = !inner.session.log().positions(Some(&trigger.group)).await?.is_empty();
+        let default = if is_first_start { Position::Earliest } else { Position::Latest };
+        let (now, mut from) = (inner.session.clock().now(), Vec::new());
+        for at in topic.partitions() {
+            let position = start.unwrap_or(default);
+            from.push((at, resolve(&**inner.session.log(), &topic, at.partition, position, now).await?));
+        }
+        let passed: u64 = from.iter().zip(&topic.earliest).map(|((_, f), e)| f.0.saturating_sub(e.0)).sum();
+        let membership = inner.session.log().join(&trigger.group, &from).await?;
+        let name = format!("{}/{}", trigger.topic, trigger.name);
+        let trigger = Arc::new(trigger);
+        self.lock().insert(trigger.group.clone(), trigger.clone());
+        let task = GroupTask {
+            session: inner.session.clone(),
+            trigger,
+            pumps: inner.pumps.clone(),
+            hold: inner.hold,
+        };
+        inner.tasks.spawn(task.run(membership, inner.shutdown.clone()));
+        let is_told = !is_known && start.is_none() && passed > 0;
+        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+    }
+
+    /// Waits until every partition has been handed over, after the shutdown was asked for.
+    pub async fn stopped(&self) {
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    /// How all triggers are, and the groups without one.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn status(&self) -> Result<Vec<TriggerStatus>, LogError> {
+        let session = &self.inner.session;
+        let topics: HashMap<_, _> = session.log().topics().await?.into_iter().map(|t| (t.id, t)).collect();
+        let homes = self.homes().await;
+        let mut stored: BTreeMap<GroupName, Vec<(At, Offset)>> = BTreeMap::new();
+        for position in session.log().positions(None).await? {
+            stored.entry(position.group).or_default().push((position.at, position.position));
+        }
+        let mut all = Vec::new();
+        for (group, mut positions) in stored {
+            positions.sort_by_key(|(at, _)| *at);
+            let trigger = self.lock().get(&group).cloned();
+            let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
+            let name = group.as_str().split_once('/').map_or(group.as_str(), |(_, name)| name);
+            let mut status = TriggerStatus {
+                topic: topic.spec.name.clone(),
+                function: trigger.as_ref().map_or_else(|| name.to_owned(), |t| t.name.to_string()),
+                state: if trigger.is_some() { self.state_of(&group, &homes) } else { "orphaned" },
+                lag: 0,
+                lag_seconds: 0.0,
+                parked: crate::parked_list::count(session, &group).await?,
+                positions: positions.iter().map(|(_, offset)| *offset).collect(),
+                group,
+            };
+            self.measure_lag(&mut status, topic, &positions).await?;
+            all.push(status);
+        }
+        Ok(all)
+    }
+
+    /// Pauses a trigger, for good: it stays paused when the process starts again.
+    ///
+    /// # Errors
+    /// `AskError`.
+    pub async fn pause(&self, group: &GroupName) -> Result<(), AskError> {
+        control::remember_pause(&self.inner.session, group, true).await?;
+        self.ask_all(group, &Command::Pause).await
+    }
+
+    /// Lets a paused trigger go on.
+    ///
+    /// # Errors
+    /// `AskError`.
+    pub async fn resume(&self, group: &GroupName) -> Result<(), AskError> {
+        control::remember_pause(&self.inner.session, group, false).await?;
+        self.ask_all(group, &Command::Resume).await
+    }
+
+    /// Moves a trigger.
+    ///
+    /// # Errors
+    /// `AskError`.
+    pub async fn seek(
+        &self,
+        group: &GroupName,
+        to: Position,
+        partition: Option<u32>,
+    ) -> Result<Vec<Offset>, AskError> {
+        let trigger = self.trigger(group)?;
+        let topic = self.topic(&trigger.topic).await?;
+        let now = self.inner.session.clock().now();
+        let mut offsets = Vec::new();
+        for at in topic.partitions().filter(|at| partition.is_none_or(|p| p == at.partition)) {
+            let offset = resolve(&**self.inner.session.log(), &topic, at.partition, to, now).await?;
+            self.ask(&Place { group: group.clone(), at }, Command::Seek(offset)).await?;
+            offsets.push(offset);
+        }
+        Ok(offsets)
+    }
+
+    /// Asks the dispatcher of one partition.
+    ///
+    /// # Errors
+    /// `AskError`.
+    pub async fn ask(&self, place: &Place, command: Command) -> Result<(), AskError> {
+        let mut outcome = Err(AskError::NotHere);
+        for pump in self.inner.pumps.iter() {
+            let (answer, answered) = oneshot::channel();
+            let message = ToPump::Ask(place.clone(), command.clone(), answer);
+            if pump.0.send(message).await.is_err() {
+                continue;
+            }
+            match tokio::time::timeout(ANSWER_WITHIN, answered).await {
+                Ok(Ok(Err(CommandError::Unsettled("handed over")))) | Err(_) | Ok(Err(_)) => {}
+                Ok(Ok(result)) => {
+                    outcome = result.map_err(AskError::from);
+                    break;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Forgets a group that has no trigger.
+    ///
+    /// # Errors
+    /// `AskError`.
+    pub async fn forget(&self, group: &GroupName) -> Result<(), AskError> {
+        Ok(self.inner.session.log().forget(group).await?)
+    }
+
+    /// The trigger of a group.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn trigger(&self, group: &GroupName) -> Result<Arc<Trigger>, AskError> {
+        self.lock().get(group).cloned().ok_or_else(|| AskError::NoTrigger(group.to_string()))
+    }
+
+    /// The trigger that is called `TOPIC/NAME`.
+    ///
+    /// # Errors
+    /// There is none; the text lists those there are.
+    pub fn named(&self, name: &str) -> Result<Arc<Trigger>, AskError> {
+        let triggers = self.lock();
+        let found =
+            triggers.values().find(|t| format!("{}/{}", t.topic, t.name) == name || t.group.as_str() == name);
+        found.cloned().ok_or_else(|| {
+            let known: Vec<_> = triggers.values().map(|t| format!("{}/{}", t.topic, t.name)).collect();
+            AskError::NoTrigger(format!("{name} (triggers: {})", known.join(", ")))
+        })
+    }
+
+    async fn ask_all(&self, group: &GroupName, command: &Command) -> Result<(), AskError> {
+        let trigger = self.trigger(group)?;
+        for at in self.topic(&trigger.topic).await?.partitions() {
+            match self.ask(&Place { group: group.clone(), at }, command.clone()).await {
+                // remembered already: whoever takes the partition reads it
+                Ok(()) | Err(AskError::NotHere) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn homes(&self) -> Vec<HomeStatus> {
+        let mut all = Vec::new();
+        for pump in self.inner.pumps.iter() {
+            let (answer, answered) = oneshot::channel();
+            if pump.0.send(ToPump::Status(answer)).await.is_ok() {
+                all.extend(answered.await.unwrap_or_default());
+            }
+        }
+        all
+    }
+
+    fn state_of(&self, group: &GroupName, homes: &[HomeStatus]) -> &'static str {
+        let modes = homes.iter().filter(|h| h.place.group == *group).map(|h| h.mode);
+        modes.map(state_name).max_by_key(|s| s.1).map_or("elsewhere", |s| s.0)
+    }
+
+    async fn measure_lag(
+        &self,
+        status: &mut TriggerStatus,
+        topic: &TopicInfo,
+        positions: &[(At, Offset)],
+    ) -> Result<(), LogError> {
+        let now = self.inner.session.clock().now();
+        for (at, position) in positions {
+            let Some(tail) = topic.tail.get(at.partition as usize) else { continue };
+            let behind = tail.0.saturating_sub(position.0);
+            status.lag += behind;
+            if behind == 0 {
+                continue;
+            }
+            let limit = ReadLimit { events: 1, bytes: 1 };
+            if let Ok(records) = self.inner.session.log().read(*at, *position, limit).await {
+                let waited = records.get(0).map_or(Duration::ZERO, |r| now.since(r.meta.time));
+                status.lag_seconds = status.lag_seconds.max(waited.as_secs_f64());
+            }
+        }
+        Ok(())
+    }
+
+    async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
+        let topics = self.inner.session.log().topics().await?;
+        topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Arc<Trigger>>> {
+        self.inner.triggers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of a mode, and how much it matters beside those of other partitions.
+fn state_name(mode: Mode) -> (&'static str, u8) {
+    match mode {
+        Mode::Live => ("live", 0),
+        Mode::Lost => ("elsewhere", 1),
+        Mode::Draining => ("draining", 2),
+        Mode::Seeking => ("seeking", 3),
+        Mode::Probing => ("probing", 4),
+        Mode::Paused(PauseReason::ByHand) => ("paused", 5),
+        Mode::Paused(PauseReason::TooManyParked) => ("too-many-parked", 6),
+        Mode::Paused(PauseReason::Exhausted(_)) => ("exhausted", 7),
+        Mode::Paused(PauseReason::Refused) => ("refused", 8),
+        Mode::Paused(PauseReason::EventsLost { .. }) => ("events-lost", 9),
+    }
+}
