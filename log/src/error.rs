@@ -64,6 +64,12 @@ pub enum Rejection {
     Malformed(&'static str),
 }
 
+impl Rejection {
+    /// The fence names what was never joined here, or has been forgotten.
+    pub(crate) const UNKNOWN_GROUP: Self =
+        Self::Malformed("the fence names a group that was never joined here, or has been forgotten");
+}
+
 /// What the other calls of the log end with.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {

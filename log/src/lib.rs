@@ -9,10 +9,20 @@
 
 mod capabilities;
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod hint;
+mod keeper;
+mod ledger;
+mod limits;
+mod members;
 mod membership;
+mod memory;
+mod open;
 mod resolve;
+mod scan;
+mod sqlite;
 mod topic;
 
 pub use capabilities::{Capabilities, LogLimits};
@@ -20,7 +30,9 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
+pub use open::{Driver, LogConfig, open};
 pub use resolve::resolve;
+pub use sqlite::{FaultPoint, Faults, SqliteOptions};
 pub use topic::{TopicInfo, TopicSpec};
 
 use std::sync::Arc;

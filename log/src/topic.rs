@@ -1,5 +1,7 @@
 //! Topics as the log knows them.
 
+use crate::LogError;
+use smallvec::SmallVec;
 use std::time::Duration;
 use weir_schema::{At, Offset, Partitioner, TopicId, TopicName};
 
@@ -36,5 +38,30 @@ impl TopicInfo {
     pub fn partitions(&self) -> impl Iterator<Item = At> + use<> {
         let topic = self.id;
         (0..self.spec.partitions).map(move |partition| At { topic, partition })
+    }
+}
+
+/// Whether `wanted` may stand for the topic that exists as `there`.
+pub(crate) fn check_same(there: &TopicSpec, wanted: &TopicSpec) -> Result<(), LogError> {
+    if (there.partitions, there.partitioner) == (wanted.partitions, wanted.partitioner) {
+        return Ok(());
+    }
+    Err(LogError::AlreadyExists(format!(
+        "topic {} exists with {} partitions and the partitioner {:?}, which are fixed; wanted are {} and {:?}: \
+         take the former, or another name",
+        there.name, there.partitions, there.partitioner, wanted.partitions, wanted.partitioner,
+    )))
+}
+
+/// There is no such partition.
+pub(crate) fn no_topic(at: At) -> LogError {
+    LogError::NoTopic(format!("{} with a partition {}", at.topic.0, at.partition))
+}
+
+/// Adds an event at `at` and `offset` to a receipt's runs.
+pub(crate) fn extend_runs(runs: &mut SmallVec<[(At, Offset, u32); 1]>, at: At, offset: Offset) {
+    match runs.last_mut() {
+        Some((last, base, count)) if *last == at && base.0 + u64::from(*count) == offset.0 => *count += 1,
+        _ => runs.push((at, offset, 1)),
     }
 }

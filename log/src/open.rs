@@ -1,0 +1,61 @@
+//! The registry of backends: the one place that knows them all.
+
+use crate::memory::MemoryLog;
+use crate::sqlite::{SqliteLog, SqliteOptions};
+use crate::{Clock, Log, LogError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use weir_schema::AppName;
+
+/// Which log to open, and for whom.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// The backend and its place.
+    pub driver: Driver,
+    /// The application that the log belongs to: the first to open it with a name. Another is refused; without a
+    /// name, any log may be opened.
+    pub app: Option<AppName>,
+    /// Tells the times of events.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A backend and its place.
+#[derive(Clone, Debug)]
+pub enum Driver {
+    /// In this process's memory, for as long as it is open.
+    Memory,
+    /// In one file, made if there is none, in a local folder (not NFS).
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Settings.
+        options: SqliteOptions,
+    },
+}
+
+/// Opens a log.
+///
+/// # Errors
+/// `Unavailable` if it cannot be opened, belongs to another application or was written by a newer program; `Corrupt`
+/// if the file is no log.
+pub async fn open(config: LogConfig) -> Result<Arc<dyn Log>, LogError> {
+    Ok(match config.driver {
+        Driver::Memory => Arc::new(MemoryLog::open(config.clock)?),
+        Driver::Sqlite { path, options } => {
+            Arc::new(SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?)
+        }
+    })
+}
+
+/// The log belongs to `owner`, and `app` wants it.
+pub(crate) fn other_app(path: &Path, owner: &str, app: &AppName) -> LogError {
+    let why = format!(
+        "it belongs to the application {owner:?}, and this one is {:?}: give each its own file, or set appName to {owner:?}",
+        app.as_str()
+    );
+    LogError::Unavailable {
+        operation: format!("open log {}", path.display()),
+        source: why.into(),
+        retry: false,
+    }
+}

@@ -1,0 +1,289 @@
+//! The thread that writes: takes what waits, applies it in one transaction, answers when it is durable.
+//!
+//! There is no linger: a lone transaction is committed at once, and while a commit syncs, the next batch gathers.
+
+use super::apply::{Batch, Known};
+use super::connection::{self, Readers};
+use super::error::{Failure, log_error};
+use super::options::{FaultPoint, SqliteOptions};
+use crate::ledger::Ledger;
+use crate::{BoxError, Clock, CommitError, Hint, LogError, LogLimits};
+use rusqlite::Connection;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{mpsc, oneshot, watch};
+use weir_schema::{At, CatalogVersion, Offset, Receipt, Transaction, TxnId};
+
+/// A batch holds at most this many transactions …
+const BATCH_TRANSACTIONS: usize = 1000;
+/// … and is full at this many bytes.
+const BATCH_BYTES: usize = 4 << 20;
+
+type Outcome = Result<Receipt, CommitError>;
+
+/// Something to be written.
+pub(super) enum Job {
+    /// One transaction of the log's users.
+    Commit(Arc<Transaction>, oneshot::Sender<Outcome>),
+    /// A change of the log's own, between two batches.
+    Change(Box<dyn FnOnce(&mut Committer) + Send>),
+    /// What is enqueued is the last.
+    Close,
+}
+
+/// The committer's own. Lives on its thread.
+pub(super) struct Committer {
+    pub(super) path: PathBuf,
+    pub(super) options: SqliteOptions,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) limits: LogLimits,
+    pub(super) hint: Arc<watch::Sender<Hint>>,
+    pub(super) readers: Arc<Readers>,
+    /// Bytes written since the last checkpoint.
+    pub(super) written: Arc<AtomicU64>,
+    /// None: the last commit failed, and the database has not been opened again since.
+    pub(super) connection: Option<Connection>,
+    pub(super) known: Known,
+    pub(super) ledger: Ledger,
+}
+
+/// How a batch that was not committed ended.
+enum Broken {
+    /// Nothing of it is applied.
+    Before(LogError),
+    /// `COMMIT` failed: who knows.
+    During(BoxError),
+}
+
+/// Members of a batch.
+type Waiting = Vec<(Arc<Transaction>, oneshot::Sender<Outcome>)>;
+
+/// What a batch came to: an outcome for each member, and the partitions' new tails.
+struct Done {
+    outcomes: Vec<Outcome>,
+    applied: Vec<usize>,
+    tails: Vec<(At, Offset)>,
+}
+
+impl Committer {
+    /// Works until the log is closed or dropped, and everything enqueued is done.
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut next = None;
+        while let Some(job) = next.take().or_else(|| jobs.blocking_recv()) {
+            match job {
+                Job::Commit(transaction, done) => {
+                    let (batch, other) = gather(&mut jobs, transaction, done);
+                    next = other;
+                    self.commit(batch);
+                }
+                Job::Change(change) => change(&mut self),
+                Job::Close => jobs.close(),
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: Waiting) {
+        let outcomes = match self.write(&batch) {
+            Ok(done) => {
+                for index in done.applied {
+                    if let Ok(receipt) = &done.outcomes[index] {
+                        self.ledger.remember(batch[index].0.id, receipt.clone());
+                    }
+                }
+                self.tell(&done.tails);
+                done.outcomes
+            }
+            Err(Broken::Before(error)) => {
+                tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
+                let error = Arc::new(error);
+                batch.iter().map(|_| Err(CommitError::Unavailable(error.clone().into()))).collect()
+            }
+            Err(Broken::During(error)) => {
+                tracing::error!(%error, transactions = batch.len(), "COMMIT failed; opening the log again");
+                let error: Arc<dyn std::error::Error + Send + Sync> = error.into();
+                batch.iter().map(|_| Err(CommitError::Ambiguous(error.clone().into()))).collect()
+            }
+        };
+        for ((_, done), outcome) in batch.into_iter().zip(outcomes) {
+            // whoever asked may have gone
+            drop(done.send(outcome));
+        }
+    }
+
+    fn write(&mut self, batch: &Waiting) -> Result<Done, Broken> {
+        self.options.at(FaultPoint::Taken).map_err(|e| Broken::Before(self.failed("write", e)))?;
+        self.begin().map_err(|failure| Broken::Before(failure.into_log_error("write", &self.path)))?;
+        match self.apply(batch) {
+            Ok(done) if done.applied.is_empty() => {
+                self.roll_back();
+                Ok(done)
+            }
+            Ok(done) => {
+                let bytes = batch.iter().map(|(transaction, _)| transaction.bytes() as u64).sum();
+                self.end(bytes).map_err(Broken::During)?;
+                Ok(done)
+            }
+            Err(failure) => {
+                self.roll_back();
+                Err(Broken::Before(failure.into_log_error("write", &self.path)))
+            }
+        }
+    }
+
+    /// Opens the transaction that everything happens in; before that the database, where a commit has failed.
+    fn begin(&mut self) -> Result<(), Failure> {
+        if self.connection.is_none() {
+            self.connection = Some(self.reopen()?);
+        }
+        let connection = self.connection.as_ref().expect("it has just been opened");
+        connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+        if let Err(error) = self.known.refresh(connection) {
+            self.roll_back();
+            return Err(error.into());
+        }
+        Ok(())
+    }
+
+    /// After an error of `COMMIT`. What the failed sync left may be in the page cache only, and no later sync would
+    /// tell; so everything that can be read is written once more, into the database itself, before it counts.
+    fn reopen(&mut self) -> Result<Connection, Failure> {
+        self.readers.close();
+        let connection = connection::open_writer(&self.path, self.options.busy, self.options.max_pages)?;
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy != 0 {
+            let source = "readers are still at what the failed commit left".into();
+            return Err(LogError::Unavailable {
+                operation: "open the log again".into(),
+                source,
+                retry: true,
+            }
+            .into());
+        }
+        tracing::info!(path = %self.path.display(), "opened the log again");
+        Ok(connection)
+    }
+
+    fn apply(&mut self, members: &Waiting) -> Result<Done, Failure> {
+        let connection = self.connection.as_ref().expect("the transaction has begun on it");
+        let (known, limits, now) = (&mut self.known, &self.limits, self.clock.now());
+        let mut batch = Batch { connection, known, limits, now };
+        let mut done =
+            Done { outcomes: Vec::with_capacity(members.len()), applied: Vec::new(), tails: Vec::new() };
+        let mut here: HashMap<TxnId, usize> = HashMap::new();
+        for (index, (transaction, _)) in members.iter().enumerate() {
+            let first = here.get(&transaction.id).map(|first| done.outcomes[*first].as_ref().ok());
+            let first = first.flatten().or_else(|| self.ledger.get(transaction.id));
+            if let Some(receipt) = first {
+                done.outcomes.push(Ok(receipt.clone()));
+                continue;
+            }
+            let outcome = batch.apply(transaction)?;
+            if outcome.is_ok() {
+                here.insert(transaction.id, index);
+                done.applied.push(index);
+            }
+            done.outcomes.push(outcome);
+        }
+        done.tails = batch.known.flush(connection)?;
+        Ok(done)
+    }
+
+    /// `COMMIT`. On an error the connection is given up; [`Self::begin`] opens another before anything else.
+    fn end(&mut self, bytes: u64) -> Result<(), BoxError> {
+        let connection = self.connection.as_ref().expect("the transaction has begun on it");
+        let result = self.options.at(FaultPoint::Applied).and_then(|()| {
+            connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]))?;
+            self.options.at(FaultPoint::Committed)
+        });
+        if result.is_err() {
+            self.connection = None;
+            self.known = Known::default();
+        }
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+        result
+    }
+
+    fn roll_back(&mut self) {
+        self.known = Known::default();
+        let Some(connection) = &self.connection else { return };
+        // an error of SQLite's may have rolled it back already
+        if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
+            self.connection = None;
+        }
+    }
+
+    /// Runs a change of the log's own in a transaction of its own. Durable when it returns.
+    pub(super) fn change<T>(
+        &mut self,
+        operation: &str,
+        work: impl FnOnce(&Connection) -> Result<T, Failure>,
+    ) -> Result<T, LogError> {
+        let result = self.begin().and_then(|()| work(self.connection.as_ref().expect("it has begun on it")));
+        match result {
+            Ok(value) => {
+                // the change was made past what is known
+                self.known = Known::default();
+                self.end(0).map_err(|error| self.failed(operation, error))?;
+                Ok(value)
+            }
+            Err(failure) => {
+                self.roll_back();
+                Err(failure.into_log_error(operation, &self.path))
+            }
+        }
+    }
+
+    fn failed(&self, operation: &str, error: BoxError) -> LogError {
+        match error.downcast::<rusqlite::Error>() {
+            Ok(error) => log_error(operation, &self.path, *error),
+            Err(source) => {
+                let operation = format!("{operation} log {}", self.path.display());
+                LogError::Unavailable { operation, source, retry: true }
+            }
+        }
+    }
+
+    fn tell(&self, tails: &[(At, Offset)]) {
+        let (catalog, control) = (self.known.catalog, self.known.control);
+        self.hint.send_if_modified(|hint| merge(hint, tails, catalog, control));
+    }
+}
+
+/// The first transaction and what waits behind it, up to a batch's bounds; and the first job that is none.
+fn gather(
+    jobs: &mut mpsc::Receiver<Job>,
+    transaction: Arc<Transaction>,
+    done: oneshot::Sender<Outcome>,
+) -> (Waiting, Option<Job>) {
+    let mut bytes = transaction.bytes();
+    let mut batch = vec![(transaction, done)];
+    while batch.len() < BATCH_TRANSACTIONS && bytes < BATCH_BYTES {
+        match jobs.try_recv() {
+            Ok(Job::Commit(transaction, done)) => {
+                bytes += transaction.bytes();
+                batch.push((transaction, done));
+            }
+            Ok(other) => return (batch, Some(other)),
+            Err(_) => break,
+        }
+    }
+    (batch, None)
+}
+
+/// Adds news to a hint, which never goes back; tells whether there were any.
+pub(super) fn merge(hint: &mut Hint, tails: &[(At, Offset)], catalog: CatalogVersion, control: u64) -> bool {
+    let mut news = false;
+    for (at, tail) in tails {
+        let known = hint.tails.get(at);
+        if known.is_none_or(|known| known < tail) {
+            hint.tails.insert(*at, *tail);
+            news = true;
+        }
+    }
+    news |= hint.catalog < catalog || hint.control < control;
+    hint.catalog = hint.catalog.max(catalog);
+    hint.control = hint.control.max(control);
+    news
+}

@@ -1,0 +1,93 @@
+//! What runs beside the committer: checkpoints, and news of other processes.
+
+use super::committer::merge;
+use super::{connection, schema, topics};
+use crate::Hint;
+use crate::keeper::Keeper;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use weir_schema::CatalogVersion;
+
+/// How often to look for commits of other processes.
+const LOOK: Duration = Duration::from_millis(20);
+/// How often to look whether a checkpoint is due.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
+/// So many bytes of transactions make one due: enough that pages written again and again are copied once.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
+
+/// Starts the tasks.
+pub(super) fn start(
+    keeper: &Keeper,
+    path: &Path,
+    busy: Duration,
+    hint: Arc<watch::Sender<Hint>>,
+    written: Arc<AtomicU64>,
+) -> rusqlite::Result<()> {
+    let watcher = connection::open_reader(path, busy)?;
+    keeper.spawn(tell_of_others(watcher, hint));
+    let checkpointer = connection::open_checkpointer(path, busy)?;
+    keeper.spawn(keep_checkpointing(checkpointer, keeper.blocking(), written));
+    Ok(())
+}
+
+/// All that a hint tells, as it is in the file.
+pub(super) fn news(connection: &Connection) -> rusqlite::Result<Hint> {
+    Ok(Hint {
+        tails: topics::tails(connection)?.into_iter().collect(),
+        catalog: CatalogVersion(schema::number(connection, "catalog")?),
+        control: schema::number(connection, "control")?,
+    })
+}
+
+async fn tell_of_others(connection: Connection, hint: Arc<watch::Sender<Hint>>) {
+    let mut seen = None;
+    loop {
+        match look(&connection, &mut seen) {
+            Ok(None) => {}
+            Ok(Some(news)) => {
+                let tails: Vec<_> = news.tails.into_iter().collect();
+                hint.send_if_modified(|hint| merge(hint, &tails, news.catalog, news.control));
+            }
+            Err(error) => tracing::debug!(%error, "could not look for commits of other processes"),
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What is in the file now, if it is not what was `seen`.
+fn look(connection: &Connection, seen: &mut Option<i64>) -> rusqlite::Result<Option<Hint>> {
+    let version = connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
+    if *seen == Some(version) {
+        return Ok(None);
+    }
+    let news = news(connection)?;
+    *seen = Some(version);
+    Ok(Some(news))
+}
+
+async fn keep_checkpointing(
+    mut connection: Connection,
+    blocking: tokio::runtime::Handle,
+    written: Arc<AtomicU64>,
+) {
+    loop {
+        tokio::time::sleep(CHECKPOINT_LOOK).await;
+        if written.load(Ordering::Relaxed) < CHECKPOINT_BYTES {
+            continue;
+        }
+        written.store(0, Ordering::Relaxed);
+        let work = blocking.spawn_blocking(move || {
+            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
+            (connection, done)
+        });
+        let Ok((back, done)) = work.await else { return };
+        connection = back;
+        if let Err(error) = done {
+            tracing::warn!(%error, "could not checkpoint the log; the write-ahead log grows until it succeeds");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! The tables, by version, and how a file comes to have them.
+//!
+//! `events` keeps the bytes that it was given; the views at the end are for people who open the file with `sqlite3`.
+
+use super::error::Failure;
+use crate::LogError;
+use rusqlite::{Connection, OptionalExtension};
+use std::path::Path;
+use weir_schema::{AppName, WriterId};
+
+/// What takes a file from one version to the next, from version 0, an empty file. Never edited, only added to.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE meta(name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema', 0), ('catalog', 0), ('control', 0), ('writers', 0), ('epochs', 0);
+CREATE TABLE topics(
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL, partitioner TEXT NOT NULL,
+  retention_ms INTEGER);
+CREATE TABLE partitions(
+  topic INTEGER NOT NULL, part INTEGER NOT NULL, earliest INTEGER NOT NULL DEFAULT 0, tail INTEGER NOT NULL DEFAULT 0,
+  last_ts INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (topic, part)) WITHOUT ROWID;
+CREATE TABLE events(
+  topic INTEGER NOT NULL, part INTEGER NOT NULL, off INTEGER NOT NULL, ts INTEGER NOT NULL, key BLOB, value BLOB,
+  headers BLOB NOT NULL, PRIMARY KEY (topic, part, off)) WITHOUT ROWID;
+CREATE TABLE tables(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE rows(
+  tbl INTEGER NOT NULL, gen INTEGER NOT NULL, key BLOB NOT NULL, value BLOB, counter INTEGER, stamp INTEGER NOT NULL,
+  expires INTEGER, PRIMARY KEY (tbl, gen, key)) WITHOUT ROWID;
+CREATE TABLE positions(
+  name TEXT NOT NULL, topic INTEGER NOT NULL, part INTEGER NOT NULL, position INTEGER NOT NULL,
+  epoch INTEGER NOT NULL DEFAULT 0, incarnation INTEGER NOT NULL DEFAULT 0, unclean INTEGER NOT NULL DEFAULT 0,
+  owned INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (name, topic, part)) WITHOUT ROWID;
+CREATE VIEW event_view AS
+  SELECT t.name AS topic, e.part AS partition, e.off AS \"offset\",
+    strftime('%Y-%m-%dT%H:%M:%fZ', e.ts / 1000.0, 'unixepoch') AS time,
+    CAST(e.key AS TEXT) AS key, CAST(e.value AS TEXT) AS value, e.headers
+  FROM events e JOIN topics t ON t.id = e.topic;
+CREATE VIEW state_view AS
+  SELECT t.name AS \"table\", r.gen AS generation, CAST(r.key AS TEXT) AS key,
+    coalesce(CAST(r.value AS TEXT), r.counter) AS value,
+    strftime('%Y-%m-%dT%H:%M:%fZ', r.expires / 1000.0, 'unixepoch') AS expires
+  FROM rows r JOIN tables t ON t.id = r.tbl;
+CREATE VIEW position_view AS
+  SELECT g.name AS \"group\", t.name AS topic, g.part AS partition, g.position, p.tail - g.position AS lag,
+    g.epoch, g.incarnation, g.unclean, g.owned
+  FROM positions g JOIN topics t ON t.id = g.topic JOIN partitions p ON p.topic = g.topic AND p.part = g.part;
+"];
+
+/// Brings a file up to date, holds it to one application, and takes a writer number.
+pub(super) fn prepare(
+    connection: &mut Connection,
+    path: &Path,
+    app: Option<&AppName>,
+) -> Result<WriterId, Failure> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    migrate(&transaction, path)?;
+    if let Some(app) = app {
+        claim(&transaction, path, app)?;
+    }
+    transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'writers'", [])?;
+    let writer = number(&transaction, "writers")?;
+    transaction.commit()?;
+    Ok(WriterId(u32::try_from(writer & 0xff_ffff).expect("24 bits fit")))
+}
+
+fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
+    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_ours = transaction.table_exists(None, "meta")?;
+    if tables > 0 && !is_ours {
+        return Err(refused(
+            path,
+            "it is a SQLite database, but not one of Weir's: name another file".into(),
+        ));
+    }
+    let found = if is_ours { number(transaction, "schema")? } else { 0 };
+    let newest = MIGRATIONS.len() as u64;
+    if found > newest {
+        let why = format!("its schema has version {found}, this program knows {newest}: use a newer weir");
+        return Err(refused(path, why));
+    }
+    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
+        transaction.execute_batch(migration)?;
+    }
+    set_number(transaction, "schema", newest)?;
+    Ok(())
+}
+
+fn claim(transaction: &Connection, path: &Path, app: &AppName) -> Result<(), Failure> {
+    let sql = "SELECT value FROM meta WHERE name = 'app'";
+    let owner: Option<String> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
+    match owner {
+        None => drop(transaction.execute("INSERT INTO meta VALUES ('app', ?1)", [app.as_str()])?),
+        Some(owner) if owner != app.as_str() => return Err(crate::open::other_app(path, &owner, app).into()),
+        Some(_) => {}
+    }
+    Ok(())
+}
+
+fn refused(path: &Path, why: String) -> Failure {
+    let operation = format!("open log {}", path.display());
+    LogError::Unavailable { operation, source: why.into(), retry: false }.into()
+}
+
+/// A number of the table `meta`.
+pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
+    statement.query_row([name], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
+/// Sets a number of the table `meta`.
+pub(super) fn set_number(connection: &Connection, name: &str, value: u64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")?;
+    statement.execute((name, value.cast_signed())).map(drop)
+}
