@@ -1,0 +1,319 @@
+//! From the input to the configuration: read everything, then say everything that is wrong.
+
+use crate::edges::{Edges, edges, http};
+use crate::expand::is_variable_name;
+use crate::mistake::nearest;
+use crate::reader::{Reader, distinct, path};
+use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
+use crate::topics::{topics, triggers};
+use crate::{
+    Config, Entry, Environment, Input, Limits, LogFormat, LogStorage, Mistake, Mistakes, Mode, Origin,
+    Secret, Telemetry, shape, yaml,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use weir_schema::{AppName, FunctionName};
+
+/// A configuration, and where each of its values came from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What looks wrong and hinders nothing, in the order of the file.
+    pub warnings: Vec<Mistake>,
+    entries: Vec<Entry>,
+}
+
+impl Loaded {
+    /// Every effective value with its origin: what `weir config show` prints.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl Config {
+    /// Makes the configuration of an input.
+    ///
+    /// # Errors
+    /// Every mistake in it, at once.
+    pub fn load(input: &Input<'_>) -> Result<Loaded, Mistakes> {
+        let root = yaml::parse(input.text).map_err(|e| {
+            let origin = Origin::File { name: input.name.to_owned(), line: Some(e.line) };
+            Mistakes(vec![Mistake {
+                origin,
+                path: String::new(),
+                problem: e.problem,
+                remedy: e.remedy.to_owned(),
+            }])
+        })?;
+        let (root, findings) = shape::check(root, input);
+        let mut reader = Reader::new(root, input);
+        let config = config(&mut reader);
+        let Reader { entries, mut mistakes, mut warnings, .. } = reader;
+        mistakes.extend(findings.mistakes);
+        warnings.extend(findings.warnings);
+        mistakes.sort_by_key(place);
+        warnings.sort_by_key(place);
+        if mistakes.is_empty() { Ok(Loaded { config, warnings, entries }) } else { Err(Mistakes(mistakes)) }
+    }
+}
+
+/// The order of mistakes: the file's lines, then what is missing from it, then what was said elsewhere.
+fn place(mistake: &Mistake) -> usize {
+    match mistake.origin {
+        Origin::File { line: Some(line), .. } => line,
+        Origin::File { line: None, .. } => usize::MAX - 1,
+        Origin::Default | Origin::Environment(_) | Origin::Flag(_) => usize::MAX,
+    }
+}
+
+/// In the order of the table. What is wrong is recorded in the reader, and a default stands in for it.
+fn config(reader: &mut Reader<'_>) -> Config {
+    let environment = environment(reader);
+    let app_name = app_name(reader);
+    spacer_version(reader);
+    let topics = topics(reader);
+    let triggers = triggers(reader, &topics);
+    let function_variables = function_variables(reader, &environment);
+    let log = log_storage(reader, &environment);
+    let consumer_group = consumer_group(reader, &app_name);
+    let Edges { gateway, admin, health, write_proxy } = edges(reader);
+    let limits = limits(reader);
+    Config {
+        app_name,
+        consumer_group,
+        environment,
+        topics,
+        triggers,
+        function_variables,
+        log,
+        gateway,
+        limits,
+        function_limits: function_limits(reader, limits),
+        http: http(reader),
+        admin,
+        health,
+        write_proxy,
+        telemetry: telemetry(reader),
+        data_dir: data_dir(reader),
+    }
+}
+
+fn environment(reader: &mut Reader<'_>) -> Environment {
+    let name = reader.input.environment;
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        let wrong =
+            Wrong::new(format!("{name:?} names no environment"), "write one as development or production");
+        reader.wrong(Origin::Flag("--env"), "", wrong);
+    }
+    Environment(name.to_owned())
+}
+
+fn app_name(reader: &mut Reader<'_>) -> AppName {
+    let is_said = reader.input.variables.get("APPNAME").is_some_and(|v| !v.is_empty())
+        || reader.origin_of("appName", "").is_some();
+    if let Some(said) = reader.said::<AppName>("appName", "") {
+        return said.value;
+    }
+    if !is_said {
+        reader.wrong(reader.file(), "appName", Wrong::new("it is missing", "add a line as appName: shop"));
+    }
+    AppName::new("app").expect("three letters are a name")
+}
+
+fn spacer_version(reader: &mut Reader<'_>) {
+    let version: Said<String> = reader.value("spacerVersion", "");
+    if version.value != "1" {
+        let problem = format!("version {:?} is not known", version.value);
+        reader.warn(
+            version.origin,
+            "spacerVersion",
+            Wrong::new(problem, "the project is taken for version 1"),
+        );
+    }
+}
+
+fn function_variables(reader: &mut Reader<'_>, environment: &Environment) -> BTreeMap<String, Secret> {
+    let listed: Vec<Said<VariableName>> = reader.list("envVar", "").unwrap_or_default();
+    let listed = listed.into_iter().map(|said| Said { value: said.value.0, origin: said.origin }).collect();
+    let mut variables = BTreeMap::new();
+    for name in distinct(listed, "envVar", reader).into_iter().map(|said| said.value) {
+        debug_assert!(is_variable_name(&name));
+        let value = match name.as_str() {
+            "SPACER_ENV" | "WEIR_ENV" => Some(environment.as_str()).filter(|_| !environment.is_development()),
+            _ => reader.input.variables.get(&name).map(String::as_str),
+        };
+        variables.extend(value.map(|value| (name, Secret::new(value))));
+    }
+    variables
+}
+
+fn consumer_group(reader: &mut Reader<'_>, app_name: &AppName) -> String {
+    let group: Said<String> = reader.value("consumerGroup", "");
+    let group = group.value.replace("$appName", app_name.as_str());
+    // Shown as it is used.
+    for entry in reader.entries.iter_mut().filter(|entry| entry.path == "consumerGroup") {
+        entry.value.clone_from(&group);
+    }
+    group
+}
+
+/// What the drivers of `logStorage` are called, served or not.
+#[derive(Clone, Copy)]
+enum Driver {
+    Served(LogStorage),
+    NotServed(&'static str),
+}
+
+words!(Driver:
+    "memory" => Self::Served(LogStorage::Memory),
+    "sqlite" => Self::Served(LogStorage::Sqlite),
+    "postgres" => Self::NotServed("postgres"),
+    "kafka" => Self::NotServed("kafka"));
+
+fn log_storage(reader: &mut Reader<'_>, environment: &Environment) -> LogStorage {
+    refuse_unknown_drivers(reader, environment);
+    let name = environment.as_str();
+    let key = "logStorage.*.driver";
+    if let Some(text) = reader.input.flags.log.as_deref() {
+        return log_flag(reader, text, &path(key, name));
+    }
+    warn_of_unused(reader, name);
+    let is_said = reader.origin_of(key, name).is_some();
+    match reader.said::<Driver>(key, name) {
+        Some(Said { value: Driver::Served(log), .. }) => log,
+        Some(Said { value: Driver::NotServed(driver), origin }) => {
+            reader.wrong(origin, path(key, name), not_served(driver));
+            LogStorage::Sqlite
+        }
+        None => {
+            if !is_said && reader.input.mode == Mode::Start {
+                let remedy =
+                    format!("write logStorage: {{{name}: {{driver: sqlite}}}}, or give --log memory|sqlite");
+                let wrong = Wrong::new("it is missing: weir start asks where the log is", remedy);
+                reader.wrong(reader.file(), path("logStorage.*", name), wrong);
+            } else if !is_said {
+                reader.show(path(key, name), "sqlite", Origin::Default);
+            }
+            LogStorage::Sqlite
+        }
+    }
+}
+
+fn log_flag(reader: &mut Reader<'_>, text: &str, path: &str) -> LogStorage {
+    let origin = Origin::Flag("--log");
+    // The rest of a URL may hold a password.
+    let scheme = text.split(':').next().unwrap_or(text);
+    let driver = if scheme == "postgresql" { "postgres" } else { scheme };
+    let wrong = match Driver::parse(driver) {
+        Ok(Driver::Served(log)) if scheme == text => {
+            reader.show(path, text, origin);
+            return log;
+        }
+        Ok(Driver::Served(_)) => {
+            Wrong::new(format!("{scheme} takes no address"), "its file is in the data folder: --data")
+        }
+        Ok(Driver::NotServed(driver)) => not_served(driver),
+        Err(_) => Wrong::new(format!("{scheme:?} is no log"), "write memory or sqlite"),
+    };
+    reader.wrong(origin, "", wrong);
+    LogStorage::Sqlite
+}
+
+fn not_served(driver: &str) -> Wrong {
+    Wrong::new(
+        format!("driver {driver}: this version of weir serves memory and sqlite"),
+        "write one of these",
+    )
+}
+
+/// The other environments are not in force, and their variables need not be set here; but a misspelt driver is
+/// better found today than at the first start.
+fn refuse_unknown_drivers(reader: &mut Reader<'_>, environment: &Environment) {
+    for name in reader.names(&["logStorage"]) {
+        let key = "logStorage.*.driver";
+        let Some(text) = reader.written(key, &name.value).filter(|t| !t.contains("${")) else { continue };
+        if let (Err(mut wrong), Some(origin)) = (Driver::parse(text), reader.origin_of(key, &name.value))
+            && name.value != environment.as_str()
+        {
+            if let Some(driver) = nearest(text, ["memory", "sqlite", "postgres", "kafka"]) {
+                wrong.remedy = format!("did you mean {driver}?");
+            }
+            reader.wrong(origin, path(key, &name.value), wrong);
+        }
+    }
+}
+
+fn warn_of_unused(reader: &mut Reader<'_>, name: &str) {
+    for key in ["logStorage.*.connString", "logStorage.*.brokers"] {
+        if let Some(origin) = reader.origin_of(key, name) {
+            let wrong =
+                Wrong::new("memory and sqlite do not use it", "remove it; weir.dataDir says where files are");
+            reader.warn(origin, path(key, name), wrong);
+        }
+    }
+}
+
+fn limits(reader: &mut Reader<'_>) -> Limits {
+    Limits {
+        cpu: reader.value("weir.limits.cpu", "").value,
+        wall: reader.value("weir.limits.wall", "").value,
+        memory: reader.value("weir.limits.memory", "").value,
+        output: reader.value("weir.limits.output", "").value,
+        body: reader.value("weir.limits.body", "").value,
+        event: reader.value("weir.limits.event", "").value,
+        hops: reader.value("weir.limits.hops", "").value,
+    }
+}
+
+fn function_limits(reader: &mut Reader<'_>, all: Limits) -> BTreeMap<FunctionName, Limits> {
+    let mut exceptions = BTreeMap::new();
+    for said in reader.names(&["weir", "functions"]) {
+        let name = said.value.as_str();
+        let own = Limits {
+            cpu: reader.said("weir.functions.*.cpu", name).map_or(all.cpu, |said| said.value),
+            wall: reader.said("weir.functions.*.wall", name).map_or(all.wall, |said| said.value),
+            memory: reader.said("weir.functions.*.memory", name).map_or(all.memory, |said| said.value),
+            output: reader.said("weir.functions.*.output", name).map_or(all.output, |said| said.value),
+            ..all
+        };
+        match FunctionName::parse(name) {
+            Ok(function) => {
+                exceptions.insert(function, own);
+            }
+            Err(wrong) => reader.wrong(said.origin, path("weir.functions.*", name), wrong),
+        }
+    }
+    exceptions
+}
+
+words!(LogFormat: "pretty" => Self::Pretty, "json" => Self::Json);
+
+fn telemetry(reader: &mut Reader<'_>) -> Telemetry {
+    let otlp: Said<Optional<Url>> = reader.value("weir.telemetry.otlp", "");
+    Telemetry {
+        otlp: otlp.value.0.map(|url| url.text),
+        sample: reader.value::<Ratio>("weir.telemetry.sample", "").value.0,
+        log_format: reader.value("weir.telemetry.logFormat", "").value,
+    }
+}
+
+fn data_dir(reader: &mut Reader<'_>) -> PathBuf {
+    let configured: Said<PathBuf> = reader.value("weir.dataDir", "");
+    let Some(text) = reader.input.flags.data.as_deref() else { return configured.value };
+    match PathBuf::parse(text) {
+        Ok(folder) => {
+            reader.entries.retain(|entry| entry.path != "weir.dataDir");
+            reader.show("weir.dataDir", text, Origin::Flag("--data"));
+            folder
+        }
+        Err(wrong) => {
+            reader.wrong(Origin::Flag("--data"), "", wrong);
+            configured.value
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

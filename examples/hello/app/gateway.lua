@@ -1,0 +1,5 @@
+return {
+    {"GET", "/", "home"},
+    {"POST", "/hello/:name", "hello"},
+    {"GET", "/greetings/:name", "greetings"},
+}

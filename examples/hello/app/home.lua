@@ -1,0 +1,3 @@
+return function()
+    return "say hello: POST /hello/ada"
+end

@@ -1,0 +1,3 @@
+return function(args)
+    return {slug = args.slug, draft = args.draft}
+end

@@ -1,0 +1,3 @@
+return function()
+    error({reason = "nobody wrote this page"})
+end

@@ -1,0 +1,3 @@
+return function(args)
+    return {author = args.author, format = args.format}
+end

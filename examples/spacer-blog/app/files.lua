@@ -1,0 +1,3 @@
+return function(args)
+    return args.path
+end
