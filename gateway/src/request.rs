@@ -142,11 +142,12 @@ fn parse_form(text: &[u8]) -> Vec<(String, Option<String>)> {
 
 /// The client's address: the peer's, or what a trusted proxy says of it.
 pub(crate) fn remote(peer: SocketAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
-    let mut address = peer.ip();
+    let mut address = peer.ip().to_canonical();
+    let is_trusted = |ip: IpAddr| settings.trusted_proxies.iter().any(|net| net.contains(&ip));
     let forwarded = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()).unwrap_or_default();
     for hop in forwarded.rsplit(',').map(str::trim) {
         match hop.parse() {
-            Ok(before) if settings.trusted_proxies.contains(&address) => address = before,
+            Ok(before) if is_trusted(address) => address = before,
             _ => break,
         }
     }
@@ -196,7 +197,7 @@ mod tests {
         let peer: SocketAddr = "10.0.0.2:5".parse().expect("an address");
         let ip = |s: &str| s.parse::<IpAddr>().expect("an address");
         let trusting = |ips: &[&str]| Settings {
-            trusted_proxies: ips.iter().map(|s| ip(s)).collect(),
+            trusted_proxies: ips.iter().map(|s| ip(s).into()).collect(),
             ..Settings::default()
         };
         assert_eq!(remote(peer, &headers, &trusting(&[])), ip("10.0.0.2"));

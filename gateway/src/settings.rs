@@ -1,7 +1,7 @@
 //! What the gateway is told by the configuration.
 
+use ipnet::IpNet;
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::time::Duration;
 use weir_runtime::Limits;
 use weir_schema::FunctionName;
@@ -20,7 +20,7 @@ pub struct Settings {
     /// Who may call from another origin.
     pub cors: Cors,
     /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpAddr>,
+    pub trusted_proxies: Vec<IpNet>,
     /// How many invocations one worker has under way before it answers 503.
     pub max_in_flight: usize,
     /// How long a client may take to send its request's head.

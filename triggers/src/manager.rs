@@ -53,7 +53,7 @@ pub struct TriggerStatus {
     /// Its group.
     pub group: GroupName,
     /// `live`, `probing`, `paused`, `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
-    /// `elsewhere` (another process runs it, or none) or `orphaned` (a position without a trigger).
+    /// `stopped` (this process does not run it) or `orphaned` (a position without a trigger).
     pub state: &'static str,
     /// Events that are neither handled nor parked.
     pub lag: u64,
@@ -142,6 +142,11 @@ impl Triggers {
         inner.tasks.spawn(task.run(membership, inner.shutdown.clone()));
         let is_told = !is_known && start.is_none() && passed > 0;
         Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+    }
+
+    /// Makes a trigger known without running it.
+    pub fn declare(&self, trigger: Trigger) {
+        self.lock().insert(trigger.group.clone(), Arc::new(trigger));
     }
 
     /// Waits until every partition has been handed over, after the shutdown was asked for.
@@ -302,7 +307,7 @@ impl Triggers {
 
     fn state_of(&self, group: &GroupName, homes: &[HomeStatus]) -> &'static str {
         let modes = homes.iter().filter(|h| h.place.group == *group).map(|h| h.mode);
-        modes.map(state_name).max_by_key(|s| s.1).map_or("elsewhere", |s| s.0)
+        modes.map(state_name).max_by_key(|s| s.1).map_or("stopped", |s| s.0)
     }
 
     async fn measure_lag(
@@ -342,7 +347,7 @@ impl Triggers {
 fn state_name(mode: Mode) -> (&'static str, u8) {
     match mode {
         Mode::Live => ("live", 0),
-        Mode::Lost => ("elsewhere", 1),
+        Mode::Lost => ("stopped", 1),
         Mode::Draining => ("draining", 2),
         Mode::Seeking => ("seeking", 3),
         Mode::Probing => ("probing", 4),

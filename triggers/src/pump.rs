@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::Hint;
 use weir_runtime::{Code, Session, Worker};
@@ -125,10 +126,9 @@ impl Pump {
         }
     }
 
-    /// Runs until every handle is gone and every home has been released. Inside a `LocalSet`.
-    pub async fn run(mut self) {
-        let mut is_open = true;
-        while is_open || !self.homes.is_empty() {
+    /// Runs until `stop`, and until every home has been released. Inside a `LocalSet`.
+    pub async fn run(mut self, stop: CancellationToken) {
+        while !stop.is_cancelled() || !self.homes.is_empty() {
             self.deliver();
             if self.act().await {
                 // let the reactor look at the sockets, then go on
@@ -148,10 +148,8 @@ impl Pump {
                     }
                     self.take_hints();
                 }
-                message = self.inbox.recv(), if is_open => match message {
-                    Some(message) => self.take_message(message),
-                    None => is_open = false,
-                },
+                Some(message) = self.inbox.recv() => self.take_message(message),
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
                 () = tokio::time::sleep(wake) => self.tick(),
             }
         }

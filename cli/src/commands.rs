@@ -1,0 +1,73 @@
+//! Every command but `dev` and `start`: one file each.
+
+mod append;
+mod call;
+mod check;
+mod config;
+mod events;
+mod functions;
+mod init;
+mod parked;
+mod state;
+mod status;
+mod topics;
+mod triggers;
+
+use crate::api::{Api, Needs};
+use crate::args::{Cli, Command, Events, Global};
+use crate::output;
+use clap::CommandFactory as _;
+use std::process::ExitCode;
+
+pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Init(init) => init::run(&init)?,
+        Command::Check { dir } => check::run(global, dir.as_deref())?,
+        Command::Config { action } => config::run(global, &action)?,
+        Command::Version => output::line(&format!("weir {}", env!("CARGO_PKG_VERSION"))),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "weir", &mut std::io::stdout());
+        }
+        other => return on_log(global, other).await,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn on_log(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
+    let moves = matches!(&command, Command::Triggers { action: Some(_) } | Command::Parked { action: Some(_) });
+    let api = Api::open(global, if moves { Needs::Triggers } else { Needs::Log }).await?;
+    let done = dispatch(global, &api, command).await;
+    let closed = api.close().await;
+    let code = done?;
+    closed?;
+    Ok(code)
+}
+
+async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Result<ExitCode> {
+    let json = global.json;
+    match command {
+        Command::Call(call) => return call::run(api, &call).await,
+        Command::Status => return status::run(api, json).await,
+        Command::Routes => functions::routes(api, json).await?,
+        Command::Functions => functions::functions(api, json).await?,
+        Command::Topics { action } => topics::run(api, action, json).await?,
+        Command::Append(append) => append::run(api, &append, json).await?,
+        Command::Events(events) => events::run(api, &events).await?,
+        Command::Tail { topic, partition, key } => {
+            let from = Some("latest".to_owned());
+            let events = Events { topic, from, to: None, partition, key, limit: None, follow: true };
+            events::run(api, &events).await?;
+        }
+        Command::Triggers { action } => triggers::run(api, action, json).await?,
+        Command::Parked { action } => parked::run(api, action, json).await?,
+        Command::State { action } => state::run(api, action, json).await?,
+        Command::Init(_)
+        | Command::Check { .. }
+        | Command::Config { .. }
+        | Command::Version
+        | Command::Completions { .. }
+        | Command::Dev(_)
+        | Command::Start(_) => unreachable!("run before a log is opened"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

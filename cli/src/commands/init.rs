@@ -1,0 +1,68 @@
+//! `weir init`: a new project from a template that is part of the binary.
+
+use crate::args::{Init, Template};
+use crate::output;
+use anyhow::{Context as _, bail};
+use clap::ValueEnum as _;
+use std::path::Path;
+
+/// What a folder may hold that becomes a project.
+const HARMLESS: [&str; 6] = [".git", "README", "README.md", "LICENSE", "LICENSE.md", "LICENSE.txt"];
+
+macro_rules! template {
+    ($name:literal: $($file:literal),* $(,)?) => {
+        &[$(($file, include_str!(concat!("../../../examples/", $name, "/", $file)))),*]
+    };
+}
+
+const HELLO: &[(&str, &str)] = template!("hello":
+    "app/gateway.lua", "app/greetings.lua", "app/hello.lua", "app/home.lua", "app/on_greeting.lua",
+    "config/application.yml",
+);
+
+const SHOP: &[(&str, &str)] = template!("shop":
+    "app/gateway.lua", "app/mail/server.lua", "app/on_order.lua", "app/orders/place.lua", "app/orders/show.lua",
+    "app/prices/quote.lua", "app/send_mail.lua", "app/stock/get.lua", "app/stock/set.lua",
+    "config/application.yml",
+);
+
+pub(super) fn run(init: &Init) -> anyhow::Result<()> {
+    if init.list {
+        for template in Template::value_variants() {
+            let value = template.to_possible_value().context("every template has a name")?;
+            output::line(&format!("{:<8}{}", value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default()));
+        }
+        return Ok(());
+    }
+    let dir = init.dir.as_deref().context("say which folder: weir init DIR")?;
+    refuse_full(dir)?;
+    let files = match init.template {
+        Template::Hello => HELLO,
+        Template::Shop => SHOP,
+    };
+    for (name, text) in files {
+        write(&dir.join(name), text)?;
+    }
+    if !dir.join(".gitignore").exists() {
+        write(&dir.join(".gitignore"), ".weir/\n.env\n")?;
+    }
+    output::line(&format!("{} is a project now. Serve it: weir dev {}", dir.display(), dir.display()));
+    Ok(())
+}
+
+fn refuse_full(dir: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(()) };
+    for entry in entries {
+        let name = entry.with_context(|| format!("read {}", dir.display()))?.file_name();
+        if !HARMLESS.iter().any(|h| name.to_string_lossy().eq_ignore_ascii_case(h)) {
+            bail!("{} is not empty (it holds {}): choose a new folder", dir.display(), name.to_string_lossy());
+        }
+    }
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = file.parent().context("every file of a template lies in a folder")?;
+    std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
+    std::fs::write(file, text).with_context(|| format!("write {}", file.display()))
+}

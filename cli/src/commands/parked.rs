@@ -1,0 +1,79 @@
+//! `weir parked`: events that failed and wait.
+
+use crate::api::{Api, encode};
+use crate::args::{Parked, Selection};
+use crate::{output, terminal};
+use anyhow::{Context as _, bail};
+use http::Method;
+use serde_json::Value;
+use std::io::Read as _;
+
+const COLUMNS: [&str; 8] = ["id", "key", "function", "state", "attempts", "next_attempt", "last_error", "topic"];
+
+pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow::Result<()> {
+    match action.unwrap_or_else(|| Parked::List(Selection::default())) {
+        Parked::List(which) => {
+            output::list(&select(api, &which).await?, json, &COLUMNS);
+        }
+        Parked::Show { id } => {
+            let event = api.get(&format!("/v1/parked/{}", encode(&id))).await?;
+            output::thing(&event, json);
+        }
+        Parked::Redrive(which) => {
+            let events = chosen(api, &which).await?;
+            each(api, &events, "redrive", json).await?;
+        }
+        Parked::Skip(which) => {
+            let events = chosen(api, &which).await?;
+            let question = format!("Drop {} parked events? Their functions will not run on them.", events.len());
+            terminal::confirm(&question, which.yes)?;
+            each(api, &events, "skip", json).await?;
+        }
+        Parked::Edit { id, value } => edit(api, &id, &value, json).await?,
+    }
+    Ok(())
+}
+
+async fn edit(api: &Api, id: &str, value: &str, json: bool) -> anyhow::Result<()> {
+    let mut text = value.to_owned();
+    if value == "-" {
+        text.clear();
+        std::io::stdin().read_to_string(&mut text).context("read stdin")?;
+    }
+    let value: Value = serde_json::from_str(&text).context("the value is not JSON")?;
+    let path = format!("/v1/parked/{}/value", encode(id));
+    output::thing(&api.call(Method::PUT, &path, Some(value)).await?, json);
+    Ok(())
+}
+
+async fn each(api: &Api, events: &[Value], act: &str, json: bool) -> anyhow::Result<()> {
+    for event in events {
+        let id = event["id"].as_str().unwrap_or_default();
+        let path = format!("/v1/parked/{}/{act}", encode(id));
+        output::thing(&api.call(Method::POST, &path, None).await?, json);
+    }
+    Ok(())
+}
+
+/// What a command that acts is to act on: something must be said.
+async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
+    let says_nothing = which.ids.is_empty() && which.topic.is_none() && which.function.is_none() && which.key.is_none();
+    if says_nothing && !which.all {
+        bail!("say which: ids, --topic, --function, --key, or --all");
+    }
+    let events = select(api, which).await?;
+    if events.is_empty() {
+        bail!("no event that is parked matches (weir parked list shows them)");
+    }
+    Ok(events)
+}
+
+async fn select(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
+    let texts = [("topic", &which.topic), ("function", &which.function), ("key", &which.key)];
+    let query: Vec<_> =
+        texts.into_iter().filter_map(|(n, t)| Some(format!("{n}={}", encode(t.as_ref()?)))).collect();
+    let all = api.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+    let all = all.as_array().cloned().unwrap_or_default();
+    let is_named = |event: &Value| which.ids.is_empty() || which.ids.iter().any(|id| event["id"] == **id);
+    Ok(all.into_iter().filter(is_named).collect())
+}

@@ -1,0 +1,259 @@
+//! A node: the log, the workers, the triggers and the HTTP APIs of one process, put together.
+//!
+//! Served, it has listeners; for a command on a log that no server has open, it has none and holds the triggers still.
+
+use crate::project::{Project, bytes};
+use crate::worker::{self, WorkerParts};
+use anyhow::{Context as _, bail};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use weir_gateway::{Admin, AdminSettings, Calls};
+use weir_log::{Driver, Log, LogConfig, SystemClock, TopicSpec};
+use weir_runtime::{Code, Session, Worker, WorkerOptions};
+use weir_schema::TopicName;
+use weir_triggers::{Passed, PumpHandle, Trigger, Triggers, pump_channel};
+
+/// What a process runs.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) admin: Admin,
+    pub(crate) live: watch::Sender<Arc<weir_gateway::Project>>,
+    pub(crate) code: watch::Sender<Arc<Code>>,
+    pub(crate) passed: Vec<Passed>,
+    workers: Vec<JoinHandle<()>>,
+    shutdown: CancellationToken,
+    stop: CancellationToken,
+}
+
+/// How a node is to run.
+#[derive(Debug)]
+pub(crate) struct NodeOptions {
+    /// One listener per worker, or none, for a node with one worker that serves nothing.
+    pub(crate) listeners: Vec<std::net::TcpListener>,
+    pub(crate) triggers: RunTriggers,
+}
+
+/// What becomes of the triggers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RunTriggers {
+    /// They run.
+    Yes,
+    /// Their partitions are taken, so that they can be moved, but no function runs.
+    Hold,
+    /// They are only known.
+    No,
+}
+
+impl Node {
+    /// Opens the log, compiles the project and starts the workers.
+    pub(crate) async fn start(project: &Project, options: NodeOptions) -> anyhow::Result<Self> {
+        let root = project.root.clone();
+        let served = tokio::task::spawn_blocking(move || load(&root, None));
+        let log = open_log(project).await?;
+        let session = Arc::new(session(project, log.clone()));
+        declare_topics(project, &log, &session).await?;
+        let served = served.await.context("compile the project")?;
+        let served = served.unwrap_or_else(|mistakes| without_routes(&project.root, &mistakes));
+        let (code, code_seen) = watch::channel(served.code.clone());
+        let (live, live_seen) = watch::channel(Arc::new(served));
+        let (shutdown, stop) = (CancellationToken::new(), CancellationToken::new());
+        let settings = Arc::new(project.gateway_settings());
+        let (mut pumps, mut calls, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut listeners = options.listeners.into_iter();
+        for index in 0..listeners.len().max(1) {
+            let (pump, inbox) = pump_channel();
+            let (call, calls_seen) = mpsc::channel(64);
+            workers.push(worker::spawn(WorkerParts {
+                index,
+                session: session.clone(),
+                live: live_seen.clone(),
+                code: code_seen.clone(),
+                settings: settings.clone(),
+                inbox,
+                calls: calls_seen,
+                listener: listeners.next(),
+                shutdown: shutdown.clone(),
+                stop: stop.clone(),
+            })?);
+            pumps.push(pump);
+            calls.push(call);
+        }
+        let (triggers, passed) =
+            start_triggers(project, &session, pumps, &live_seen.borrow().clone(), &shutdown, options.triggers).await?;
+        let admin = Admin {
+            session,
+            live: live_seen,
+            calls: Arc::new(Calls::new(calls)),
+            triggers,
+            settings: Arc::new(admin_settings(project, settings)),
+            shutdown: shutdown.clone(),
+        };
+        Ok(Self { admin, live, code, passed, workers, shutdown, stop })
+    }
+
+    /// Ends when the node is asked to stop.
+    pub(crate) fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// No new work, let what has begun end, hand the triggers over at an event's boundary, close the log.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        self.shutdown.cancel();
+        self.admin.triggers.stopped().await;
+        self.stop.cancel();
+        let workers = self.workers;
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok())).await;
+        self.admin.session.log().close().await.context("close the log")?;
+        if !joined.context("wait for the workers")? {
+            bail!("a worker's thread ended by a panic");
+        }
+        Ok(())
+    }
+}
+
+/// Compiles a project and reads its routes. What is wrong with the routes is returned; functions that do not compile
+/// are in the code itself.
+pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<weir_gateway::Project, Vec<String>> {
+    let code = Arc::new(match before {
+        Some(code) => code.reload(root),
+        None => Code::load(root),
+    });
+    let worker = Worker::new(WorkerOptions::default()).map_err(|e| vec![e.to_string()])?;
+    let routes = worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
+    let router = Arc::new(weir_gateway::read_routes(routes)?);
+    Ok(weir_gateway::Project { code, router })
+}
+
+/// Serves what there is: every route answers 404 until app/gateway.lua is mended.
+fn without_routes(root: &Path, mistakes: &[String]) -> weir_gateway::Project {
+    for mistake in mistakes {
+        tracing::error!("{mistake}");
+    }
+    weir_gateway::Project { code: Arc::new(Code::load(root)), router: Arc::default() }
+}
+
+async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
+    let driver = match project.config().log {
+        weir_config::LogStorage::Memory => Driver::Memory,
+        weir_config::LogStorage::Sqlite => {
+            let dir = project.data_dir();
+            std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
+            Driver::Sqlite { path: dir.join("log.db"), options: weir_log::SqliteOptions::default() }
+        }
+    };
+    let app = Some(project.config().app_name.clone());
+    let log = weir_log::open(LogConfig { driver, app, clock: Arc::new(SystemClock) }).await;
+    log.with_context(|| format!("open the log {}", project.log_place()))
+}
+
+fn session(project: &Project, log: Arc<dyn Log>) -> Session {
+    let env = project.config().function_variables.iter();
+    let env = env.map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
+    Session::new(log, Arc::new(SystemClock), env)
+}
+
+async fn declare_topics(project: &Project, log: &Arc<dyn Log>, session: &Session) -> anyhow::Result<()> {
+    for topic in &project.config().topics {
+        let spec = TopicSpec {
+            name: topic.name.clone(),
+            partitions: topic.partitions.get(),
+            partitioner: topic.partitioner,
+            retention: topic.retention,
+        };
+        log.create_topic(&spec).await.with_context(|| format!("create the topic {}", topic.name))?;
+    }
+    let declared = declared(project);
+    session.refresh_topics(|t| declared.contains(&t.spec.name)).await.context("list the topics")
+}
+
+fn declared(project: &Project) -> Vec<TopicName> {
+    project.config().topics.iter().map(|t| t.name.clone()).collect()
+}
+
+fn admin_settings(project: &Project, gateway: Arc<weir_gateway::Settings>) -> AdminSettings {
+    let config = project.config();
+    AdminSettings {
+        token: config.admin.token.as_ref().map(|t| t.reveal().to_owned()).unwrap_or_default(),
+        app: config.app_name.to_string(),
+        env: config.environment.as_str().to_owned(),
+        declared: declared(project),
+        body: bytes(config.limits.body),
+        event: bytes(config.limits.event),
+        gateway,
+    }
+}
+
+async fn start_triggers(
+    project: &Project,
+    session: &Arc<Session>,
+    pumps: Vec<PumpHandle>,
+    served: &weir_gateway::Project,
+    shutdown: &CancellationToken,
+    run: RunTriggers,
+) -> anyhow::Result<(Triggers, Vec<Passed>)> {
+    let triggers = Triggers::new(session.clone(), pumps, shutdown.clone(), run == RunTriggers::Hold);
+    let is_first_start = session.log().positions(None).await.context("read the positions")?.is_empty();
+    let mut passed = Vec::new();
+    for declared in project.config().triggers.iter().filter(|t| t.enabled) {
+        let trigger = trigger(project, declared, served);
+        if run == RunTriggers::No {
+            triggers.declare(trigger);
+            continue;
+        }
+        let started = triggers.start(trigger, declared.start_from, is_first_start).await;
+        passed.extend(started.with_context(|| format!("start the trigger {}", declared.name()))?);
+    }
+    Ok((triggers, passed))
+}
+
+/// A trigger whose name is no function but the path of a POST route runs that route's function.
+fn trigger(project: &Project, declared: &weir_config::Trigger, served: &weir_gateway::Project) -> Trigger {
+    let name = &declared.function;
+    let is_function = served.code.functions().contains(name);
+    let routed = served.router.find("POST", &format!("/{name}")).map(|m| m.route.function.clone());
+    let function = routed.filter(|_| !is_function).unwrap_or_else(|| name.clone());
+    Trigger {
+        topic: declared.topic.clone(),
+        name: name.clone(),
+        limits: project.limits_of(&function),
+        function,
+        group: declared.group.clone(),
+        settings: dispatch_settings(declared),
+        replay: None,
+    }
+}
+
+fn dispatch_settings(declared: &weir_config::Trigger) -> weir_triggers::dispatcher::Settings {
+    use weir_triggers::dispatcher::{Breaker, OnExhausted, Retry, Settings};
+    let count = |n: std::num::NonZeroU32| n.get() as usize;
+    let (retry, breaker) = (declared.retry, declared.breaker);
+    Settings {
+        window: count(declared.window),
+        max_concurrent: count(declared.max_concurrent),
+        max_parked: count(declared.max_parked),
+        detach_after: declared.detach_after,
+        retry: Retry {
+            attempts: retry.attempts.get(),
+            backoff: retry.backoff,
+            max_backoff: retry.max_backoff,
+            jitter: retry.jitter,
+        },
+        on_exhausted: match declared.on_exhausted {
+            weir_config::OnExhausted::Hold => OnExhausted::Hold,
+            weir_config::OnExhausted::Skip => OnExhausted::Skip,
+            weir_config::OnExhausted::Pause => OnExhausted::Pause,
+        },
+        breaker: Some(Breaker {
+            failures: count(breaker.failures),
+            keys: count(breaker.keys),
+            ratio: breaker.ratio,
+            within: breaker.within,
+            probe: breaker.probe,
+        }),
+        seed: fastrand::u64(..),
+        ..Settings::default()
+    }
+}

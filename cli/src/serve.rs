@@ -1,0 +1,131 @@
+//! `weir dev` and `weir start`: a node with listeners, until a signal.
+
+use crate::args::{Dev, Global, Serve, Start};
+use crate::listeners::Listeners;
+use crate::node::{Node, NodeOptions, RunTriggers};
+use crate::project::{Project, bytes};
+use crate::run_file::RunFile;
+use crate::{logging, reload, signals, terminal};
+use anyhow::Context as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use weir_config::{Flags, Mode};
+use weir_gateway::{WriteProxy, admin_router, health_router, write_proxy};
+
+/// How long what has begun may take at a stop, in development.
+const DEV_WAIT: Duration = Duration::from_secs(5);
+
+pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
+    let project = Project::open(global, dev.dir.as_deref(), Mode::Dev, &flags(&dev.serve))?;
+    if dev.fresh {
+        delete_log(&project)?;
+    }
+    serve(global, &project, &dev.serve, DEV_WAIT).await
+}
+
+pub(crate) async fn start(global: &Global, start: &Start) -> anyhow::Result<()> {
+    let wait = weir_schema::parse_duration(&start.wait).context("--wait")?;
+    let project = Project::open(global, start.dir.as_deref(), Mode::Start, &flags(&start.serve))?;
+    serve(global, &project, &start.serve, wait).await
+}
+
+fn flags(serve: &Serve) -> Flags {
+    Flags {
+        listen: serve.listen.clone(),
+        admin: serve.admin.clone(),
+        write_proxy: serve.write_proxy.clone(),
+        port: serve.port,
+        log: serve.log.clone(),
+        data: serve.data.clone(),
+    }
+}
+
+fn delete_log(project: &Project) -> anyhow::Result<()> {
+    for name in ["log.db", "log.db-wal", "log.db-shm"] {
+        let file = project.data_dir().join(name);
+        match std::fs::remove_file(&file) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(e).with_context(|| format!("delete {}", file.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+async fn serve(global: &Global, project: &Project, options: &Serve, wait: Duration) -> anyhow::Result<()> {
+    let is_dev = project.mode == Mode::Dev;
+    logging::start(global.log_level.as_deref(), project.config().telemetry.log_format, is_dev)?;
+    for warning in &project.loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let workers = options.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let listeners = Listeners::bind(project.config(), workers.max(1))?;
+    let addresses = listeners.addresses()?;
+    let run = NodeOptions { listeners: listeners.gateway, triggers: RunTriggers::Yes };
+    let node = Node::start(project, run).await?;
+    let edges = TaskTracker::new();
+    let shutdown = node.shutdown();
+    serve_router(&edges, listeners.admin, admin_router(node.admin.clone()), shutdown.clone())?;
+    if let Some(health) = listeners.health {
+        serve_router(&edges, health, health_router(&node.admin), shutdown.clone())?;
+    }
+    serve_router(&edges, listeners.write_proxy, proxy(project, &node), shutdown.clone())?;
+    let run_file = RunFile::write(&project.data_dir(), &addresses)?;
+    terminal::ready(project, &node, &addresses);
+    let watching = is_dev.then(|| reload::watch(project, &node)).transpose()?;
+    signals::wait().await;
+    tracing::info!("stopping: what has begun may end (again Ctrl-C ends at once)");
+    drop(watching);
+    edges.close();
+    stop(node, &edges, wait).await?;
+    run_file.remove();
+    Ok(())
+}
+
+async fn stop(node: Node, edges: &TaskTracker, wait: Duration) -> anyhow::Result<()> {
+    let stopping = async {
+        let stopped = node.stop().await;
+        edges.wait().await;
+        stopped
+    };
+    tokio::select! {
+        stopped = tokio::time::timeout(wait, stopping) => match stopped {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                tracing::warn!("not everything ended within {wait:?}; what was committed is safe");
+                Ok(())
+            }
+        },
+        () = signals::wait() => Ok(()),
+    }
+}
+
+fn proxy(project: &Project, node: &Node) -> axum::Router {
+    let config = project.config();
+    let token = config.admin.token.as_ref().filter(|_| config.write_proxy.needs_token);
+    write_proxy(WriteProxy {
+        session: node.admin.session.clone(),
+        declared: Arc::new(node.admin.settings.declared.clone()),
+        token: token.map(|t| t.reveal().to_owned()).unwrap_or_default(),
+        body: bytes(config.limits.body),
+    })
+}
+
+fn serve_router(
+    tasks: &TaskTracker,
+    listener: std::net::TcpListener,
+    router: axum::Router,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener).context("listen")?;
+    tasks.spawn(async move {
+        let stop = async move { shutdown.cancelled().await };
+        if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop).await {
+            tracing::error!(%error, "a listener ended");
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What a server tells whoever started it.
+
+use crate::listeners::Addresses;
+use crate::node::Node;
+use crate::project::Project;
+use crate::run_file::url;
+use weir_config::Mode;
+
+/// The ready line: where the log is, where the server is, what to try.
+#[expect(clippy::print_stderr, reason = "the ready line is for whoever sits at the terminal")]
+pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
+    let config = project.config();
+    let gateway = url(addresses.gateway);
+    let project_now = node.live.borrow();
+    eprintln!("{} · {} · {}", config.app_name, config.environment.as_str(), log_line(project));
+    eprintln!("  gateway      {gateway}   {} routes, {} triggers", project_now.router.routes().len(), config.triggers.len());
+    eprintln!("  admin API    {}", url(addresses.admin));
+    eprintln!("  write proxy  {}", url(addresses.write_proxy));
+    for passed in &node.passed {
+        let (topic, function) = passed.trigger.split_once('/').unwrap_or((&passed.trigger, ""));
+        eprintln!(
+            "  {} is new and begins at the tail: {} events before it are not handled (weir replay {topic} --function {function} would)",
+            passed.trigger, passed.events
+        );
+    }
+    for error in project_now.code.errors() {
+        eprintln!("{error}");
+    }
+    if project.mode == Mode::Dev {
+        for line in curls(&gateway, project_now.router.routes()) {
+            eprintln!("  try          {line}");
+        }
+    }
+    eprintln!("ready");
+}
+
+fn log_line(project: &Project) -> String {
+    match project.config().log {
+        weir_config::LogStorage::Memory => "log in memory: gone at the end".to_owned(),
+        weir_config::LogStorage::Sqlite => format!("sqlite {}", project.log_place()),
+    }
+}
+
+/// Two lines to try: a route that writes, and one that reads.
+fn curls(gateway: &str, routes: &[weir_gateway::Route]) -> Vec<String> {
+    let line = |route: &weir_gateway::Route| {
+        let path: Vec<_> = route.path.split('/').map(|s| if s.starts_with([':', '*']) { "ada" } else { s }).collect();
+        let method = if route.method == "GET" { String::new() } else { format!("-X {} ", route.method) };
+        format!("curl {method}{gateway}{}", path.join("/"))
+    };
+    let writes = routes.iter().find(|r| r.method == "POST");
+    let reads = routes.iter().filter(|r| r.method == "GET").max_by_key(|r| r.path.contains(':'));
+    writes.into_iter().chain(reads).map(line).collect()
+}
+
+/// On a terminal, which log a command is about to act on.
+#[expect(clippy::print_stderr, reason = "the line is for whoever sits at the terminal")]
+pub(crate) fn which_log(place: &str) {
+    use std::io::IsTerminal as _;
+    if std::io::stderr().is_terminal() {
+        eprintln!("{place}");
+    }
+}
+
+/// Asks before an act that cannot be undone. Without a terminal nobody can answer, so `--yes` must.
+#[expect(clippy::print_stderr, reason = "the question is for whoever sits at the terminal")]
+pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
+    use std::io::IsTerminal as _;
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("{question} Nobody is here to answer: say --yes");
+    }
+    eprint!("{question} [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { anyhow::bail!("nothing was done") }
+}
+
+/// Says why the command failed.
+#[expect(clippy::print_stderr, reason = "the one place where a command says why it failed")]
+pub(crate) fn fail(error: &anyhow::Error) {
+    let label = if crate::logging::colours() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
+    eprintln!("{label} {error:#}");
+}
