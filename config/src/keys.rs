@@ -209,7 +209,7 @@ pub const KEYS: &[Key] = &[
         "weir.triggers.*.onExhausted",
         "`hold`, `skip` or `pause`",
         Value("hold"),
-        "What becomes of an event whose attempts are used up: it stays parked, is passed over (with a record), or pauses the trigger",
+        "What becomes of an event whose attempts are used up: it stays parked until somebody acts, is passed over (with a record), or stays parked and pauses the trigger",
         "skip",
     ),
     key(

@@ -1,7 +1,6 @@
 //! From the input to the configuration: read everything, then say everything that is wrong.
 
 use crate::edges::{Edges, edges, http};
-use crate::expand::is_variable_name;
 use crate::mistake::nearest;
 use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
@@ -139,7 +138,6 @@ fn function_variables(reader: &mut Reader<'_>, environment: &Environment) -> BTr
     let listed = listed.into_iter().map(|said| Said { value: said.value.0, origin: said.origin }).collect();
     let mut variables = BTreeMap::new();
     for name in distinct(listed, "envVar", reader).into_iter().map(|said| said.value) {
-        debug_assert!(is_variable_name(&name));
         let value = match name.as_str() {
             "SPACER_ENV" | "WEIR_ENV" => Some(environment.as_str()).filter(|_| !environment.is_development()),
             _ => reader.input.variables.get(&name).map(String::as_str),

@@ -3,7 +3,7 @@
 //! serde stops at the first mistake and forgets lines; we report all mistakes with theirs, so the tree is built from
 //! the parser's events. Scalars stay text: what `12` or `yes` means is the business of the key that holds it.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use std::collections::HashMap;
 
 /// How deep mappings and lists may nest: ours need six.
@@ -58,14 +58,24 @@ impl Node {
 pub(crate) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut tree = Tree::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|e| SyntaxError {
-            line: e.marker().line(),
-            problem: format!("not YAML: {}", e.info()),
-            remedy: "check the indentation (spaces, no tabs), the quotes and the brackets there",
-        })?;
+        let (event, span) = event.map_err(|e| refused(text, &e))?;
         tree.take(event, span)?;
     }
     Ok(tree.root.unwrap_or(Node { line: 1, value: Value::Null }))
+}
+
+fn refused(text: &str, error: &ScanError) -> SyntaxError {
+    let line = error.marker().line();
+    let is_reference = text.lines().nth(line.saturating_sub(1)).is_some_and(|l| l.contains("${"));
+    SyntaxError {
+        line,
+        problem: format!("not YAML: {}", error.info()),
+        remedy: if is_reference {
+            "inside { } and [ ] put \"${…}\" in quotes"
+        } else {
+            "check the indentation (spaces, no tabs), the quotes and the brackets there"
+        },
+    }
 }
 
 #[derive(Default)]

@@ -161,6 +161,9 @@ fn an_unknown_key_of_a_spacer_file_is_a_warning_unless_it_is_nearly_a_known_one(
     );
     let mistakes = weir("envVars: [A]\n").mistakes();
     assert_eq!(mistakes, ["config/application.yml:4: envVars: no such key; did you mean envVar?"]);
+    let text = "appName: shop\ntopics: [a]\nevents:\n  a:\n    APEND: [f]\n";
+    let mistakes = Project::new(text).mistakes();
+    assert_eq!(mistakes, ["config/application.yml:5: events.a.APEND: no such key; did you mean APPEND?"]);
 }
 
 #[test]
@@ -326,6 +329,19 @@ fn text_that_is_no_yaml_says_where() {
     let mistakes = Project::new("appName: shop\ntopics: [a\nevents:\n").mistakes();
     assert_eq!(mistakes.len(), 1);
     assert!(mistakes[0].starts_with("config/application.yml:3: not YAML: "), "{mistakes:?}");
+}
+
+#[test]
+fn a_reference_without_quotes_in_braces_says_what_to_do() {
+    let mistakes = weir("weir:\n  admin: {token: ${TOKEN}}\n").mistakes();
+    assert!(mistakes[0].starts_with("config/application.yml:5: not YAML: "), "{mistakes:?}");
+    assert!(mistakes[0].ends_with("; inside { } and [ ] put \"${…}\" in quotes"), "{mistakes:?}");
+}
+
+#[test]
+fn files_of_other_editors_read_the_same() {
+    let config = Project::new("\u{feff}appName: shop\r\ntopics:\r\n- a\r\n").config();
+    assert_eq!((config.app_name.as_str(), config.topics[0].name.as_str()), ("shop", "a"));
 }
 
 #[test]
