@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -152,13 +152,13 @@ fn the_process_that_is_killed() {
         _ => None,
     };
     let abort = |at| Arc::new(Abort { at, countdown: AtomicU32::new(patience) }) as Arc<dyn Faults>;
-    load(PathBuf::from(path), SqliteOptions { faults: at.map(abort), ..SqliteOptions::default() });
+    load(Path::new(path), SqliteOptions { faults: at.map(abort), ..SqliteOptions::default() });
 }
 
 /// Commits for ever, from many tasks at once.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn load(path: PathBuf, options: SqliteOptions) {
-    let f = Arc::new(open(&path, options).await);
+async fn load(path: &Path, options: SqliteOptions) {
+    let f = Arc::new(open(path, options).await);
     let at = f.partition().await;
     let mut owner = Some(Owner::join(&f, "events/f", at).await);
     let mut writers = tokio::task::JoinSet::new();

@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_log::conformance::{Fixture, events, group, key, put, range, spec};
-use weir_log::{
-    Change, CommitError, Driver, LogConfig, LogError, ManualClock, Membership, ReadLimit, SqliteOptions,
-};
+use weir_log::{Change, CommitError, Driver, LogConfig, ManualClock, Membership, ReadLimit, SqliteOptions};
 use weir_schema::{
     Advance, At, CatalogVersion, DigestBuilder, Epoch, Fence, Millis, Offset, Op, Read, Receipt, ScanPage,
     StateRange, Transaction, TxnId, Versioned, Write,
@@ -61,10 +59,10 @@ fn drafts() -> impl Strategy<Value = Draft> {
     ];
     let rarely = prop::bool::weighted(0.1);
     (
-        prop::option::weighted(0.4, (0..2_usize, 0..4_usize, rarely.clone())),
-        prop::option::weighted(0.3, (rarely.clone(), 0..12_u64)),
+        prop::option::weighted(0.4, (0..2_usize, 0..4_usize, rarely)),
+        prop::option::weighted(0.3, (rarely, 0..12_u64)),
         prop::bool::weighted(0.05),
-        prop::collection::vec((0..4_usize, 0..5_usize, rarely.clone()), 0..3),
+        prop::collection::vec((0..4_usize, 0..5_usize, rarely), 0..3),
         prop::collection::vec((0..4_usize, 0..5_usize, rarely), 0..2),
         prop::collection::vec((0..4_usize, 0..5_usize, kind), 0..4),
         prop::collection::vec((0..4_usize, any::<u8>()), 0..4),
@@ -133,7 +131,7 @@ impl Subject {
                 let retention = retention.map(|ms| std::time::Duration::from_millis(u64::from(ms)));
                 let created =
                     log.create_topic(&weir_log::TopicSpec { retention, ..spec(name, partitions) }).await;
-                told(created.map(|info| (info.id, info.spec, info.tail)))
+                told(&created.map(|info| (info.id, info.spec, info.tail)))
             }
             Step::Commit(drafts) => {
                 self.last = Vec::new();
@@ -147,26 +145,26 @@ impl Subject {
             Step::Read { at, from, events, bytes } => {
                 let limit = ReadLimit { events: *events, bytes: *bytes };
                 let read = log.read(place(*at), Offset(*from), limit).await;
-                told(read.map(|r| {
+                told(&read.map(|r| {
                     r.iter().map(|e| (e.meta.offset, e.meta.time, e.value_bytes())).collect::<Vec<_>>()
                 }))
             }
-            Step::OffsetAt { at, time } => told(log.offset_at(place(*at), self.time(*time)).await),
+            Step::OffsetAt { at, time } => told(&log.offset_at(place(*at), self.time(*time)).await),
             Step::Get(keys) => {
                 let keys: Vec<_> = keys.iter().map(|(table, name)| row_key(*table, *name)).collect();
-                told(log.get(&keys).await)
+                told(&log.get(&keys).await)
             }
-            Step::Scan { table, from, to, limit } => told(log.scan(&span(*table, *from, *to), *limit).await),
+            Step::Scan { table, from, to, limit } => told(&log.scan(&span(*table, *from, *to), *limit).await),
             Step::Join { group, at, start } => self.join(*group, place(*at), *start).await,
             Step::Leave { group, release } => self.leave(*group, *release).await,
             Step::Settle { group } => {
                 let Some((member, at, epoch)) = self.members.get(group).and_then(|m| m.last()) else {
                     return String::new();
                 };
-                told(member.settled(*at, *epoch).await)
+                told(&member.settled(*at, *epoch).await)
             }
-            Step::Forget { group: name } => told(log.forget(&group(&name.to_string())).await),
-            Step::Trim { at, before } => told(log.trim(place(*at), Offset(*before)).await),
+            Step::Forget { group: name } => told(&log.forget(&group(&name.to_string())).await),
+            Step::Trim { at, before } => told(&log.trim(place(*at), Offset(*before)).await),
             Step::Clock(time) => {
                 self.f.clock.set(self.time(*time));
                 String::new()
@@ -259,7 +257,7 @@ impl Subject {
     async fn join(&mut self, name: usize, at: At, start: u64) -> String {
         let mut membership = match self.f.log.join(&group(&name.to_string()), &[(at, Offset(start))]).await {
             Ok(membership) => membership,
-            Err(error) => return told::<()>(Err(error)),
+            Err(error) => return told(&error),
         };
         let mut changes = Vec::new();
         let partitions = TOPICS[at.topic.0 as usize].1;
@@ -301,7 +299,7 @@ fn span(table: usize, from: usize, to: Option<usize>) -> StateRange {
     StateRange { to: to.map(name), from: name(from), ..range(TABLES[table], "", None) }
 }
 
-fn told<T: std::fmt::Debug>(result: Result<T, LogError>) -> String {
+fn told(result: &dyn std::fmt::Debug) -> String {
     format!("{result:?}")
 }
 
