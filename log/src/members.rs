@@ -4,7 +4,7 @@
 //! it; the one before hears `Lost`.
 
 use crate::{Change, Membership, MembershipEnd};
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use weir_schema::{At, GroupName};
@@ -31,7 +31,7 @@ struct Member {
     /// It has been assigned nothing yet.
     waiting: bool,
     /// What it was assigned and has not lost.
-    held: HashSet<At>,
+    held: BTreeSet<At>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -55,7 +55,7 @@ impl Members {
         list.last += 1;
         let number = list.last;
         let group = group.clone();
-        list.members.push(Member { number, group, claims, waiting: true, held: HashSet::new(), changes });
+        list.members.push(Member { number, group, claims, waiting: true, held: BTreeSet::new(), changes });
         Some(Joined { number, membership: Membership::new(received, ends), ends: served })
     }
 

@@ -20,6 +20,7 @@ mod state;
 mod topics;
 
 use crate::keeper::Keeper;
+use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
@@ -27,7 +28,7 @@ use crate::{
 };
 use apply::Known;
 use check::Stop;
-use committer::{Committer, Job};
+use committer::{Committer, Job, Lane};
 use connection::Readers;
 use error::{Failure, log_error};
 use owner::Owner;
@@ -129,7 +130,8 @@ impl SqliteLog {
             written,
             connection: Some(connection),
             known: Known::default(),
-            ledger: crate::ledger::Ledger::default(),
+            ledger: Ledger::default(),
+            lane: Lane { writer, last: 0, unsure: None },
         };
         let ended = start(committer, queue).map_err(|error| failed(error.into()))?;
         let capabilities = Capabilities {

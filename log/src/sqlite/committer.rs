@@ -6,6 +6,7 @@ use super::apply::{Batch, Known};
 use super::connection::{self, Readers};
 use super::error::{Failure, log_error};
 use super::options::{FaultPoint, SqliteOptions};
+use super::schema;
 use crate::ledger::Ledger;
 use crate::{BoxError, Clock, CommitError, Hint, LogError, LogLimits};
 use rusqlite::Connection;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot, watch};
-use weir_schema::{At, CatalogVersion, Offset, Receipt, Transaction, TxnId};
+use weir_schema::{At, CatalogVersion, Offset, Receipt, Transaction, TxnId, WriterId};
 
 /// A batch holds at most this many transactions …
 const BATCH_TRANSACTIONS: usize = 1000;
@@ -47,6 +48,17 @@ pub(super) struct Committer {
     pub(super) connection: Option<Connection>,
     pub(super) known: Known,
     pub(super) ledger: Ledger,
+    pub(super) lane: Lane,
+}
+
+/// The committer's batches, by number.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) writer: WriterId,
+    /// The number of the last batch that was tried.
+    pub(super) last: u64,
+    /// What the batch `last` came to if its `COMMIT`, which failed, did commit it after all.
+    pub(super) unsure: Option<Vec<(TxnId, Receipt)>>,
 }
 
 /// How a batch that was not committed ended.
@@ -63,8 +75,17 @@ type Waiting = Vec<(Arc<Transaction>, oneshot::Sender<Outcome>)>;
 /// What a batch came to: an outcome for each member, and the partitions' new tails.
 struct Done {
     outcomes: Vec<Outcome>,
+    /// Which of them this batch has applied; the other good ones are repeats.
     applied: Vec<usize>,
     tails: Vec<(At, Offset)>,
+}
+
+impl Done {
+    /// The receipts of what was applied.
+    fn receipts(&self, batch: &Waiting) -> Vec<(TxnId, Receipt)> {
+        let applied = self.applied.iter();
+        applied.filter_map(|i| Some((batch[*i].0.id, self.outcomes[*i].as_ref().ok()?.clone()))).collect()
+    }
 }
 
 impl Committer {
@@ -82,15 +103,17 @@ impl Committer {
                 Job::Close => jobs.close(),
             }
         }
+        let writer = self.lane.writer;
+        if let Err(error) = self.change("leave", |connection| Ok(schema::leave(connection, writer)?)) {
+            tracing::debug!(%error, "the writer's lane is left behind; nothing depends on it");
+        }
     }
 
     fn commit(&mut self, batch: Waiting) {
         let outcomes = match self.write(&batch) {
             Ok(done) => {
-                for index in done.applied {
-                    if let Ok(receipt) = &done.outcomes[index] {
-                        self.ledger.remember(batch[index].0.id, receipt.clone());
-                    }
+                for (id, receipt) in done.receipts(&batch) {
+                    self.ledger.remember(id, receipt);
                 }
                 self.tell(&done.tails);
                 done.outcomes
@@ -122,7 +145,10 @@ impl Committer {
             }
             Ok(done) => {
                 let bytes = batch.iter().map(|(transaction, _)| transaction.bytes() as u64).sum();
-                self.end(bytes).map_err(Broken::During)?;
+                if let Err(error) = self.end(bytes) {
+                    self.lane.unsure = Some(done.receipts(batch));
+                    return Err(Broken::During(error));
+                }
                 Ok(done)
             }
             Err(failure) => {
@@ -161,7 +187,11 @@ impl Committer {
             }
             .into());
         }
-        tracing::info!(path = %self.path.display(), "opened the log again");
+        let committed = schema::last_batch(&connection, self.lane.writer)? == self.lane.last;
+        tracing::info!(committed, "opened the log again; what became of the last batch is known now");
+        for (id, receipt) in self.lane.unsure.take().into_iter().flatten().filter(|_| committed) {
+            self.ledger.remember(id, receipt);
+        }
         Ok(connection)
     }
 
@@ -186,7 +216,11 @@ impl Committer {
             }
             done.outcomes.push(outcome);
         }
-        done.tails = batch.known.flush(connection)?;
+        if !done.applied.is_empty() {
+            done.tails = batch.known.flush(connection)?;
+            self.lane.last += 1;
+            schema::set_last_batch(connection, self.lane.writer, self.lane.last)?;
+        }
         Ok(done)
     }
 

@@ -12,6 +12,7 @@ use weir_schema::{AppName, WriterId};
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE meta(name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('schema', 0), ('catalog', 0), ('control', 0), ('writers', 0), ('epochs', 0);
+CREATE TABLE lanes(writer INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
 CREATE TABLE topics(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL, partitioner TEXT NOT NULL,
   retention_ms INTEGER);
@@ -58,8 +59,27 @@ pub(super) fn prepare(
     }
     transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'writers'", [])?;
     let writer = number(&transaction, "writers")?;
+    let writer = WriterId(u32::try_from(writer & 0xff_ffff).expect("24 bits fit"));
+    transaction.execute("INSERT OR REPLACE INTO lanes VALUES (?1, 0)", [writer.0])?;
     transaction.commit()?;
-    Ok(WriterId(u32::try_from(writer & 0xff_ffff).expect("24 bits fit")))
+    Ok(writer)
+}
+
+/// The number of the last batch that `writer` has committed.
+pub(super) fn last_batch(connection: &Connection, writer: WriterId) -> rusqlite::Result<u64> {
+    let sql = "SELECT batch FROM lanes WHERE writer = ?1";
+    connection.query_row(sql, [writer.0], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+}
+
+/// Notes, in the batch's own transaction, which one it is: so that it can be told after an error of `COMMIT`.
+pub(super) fn set_last_batch(connection: &Connection, writer: WriterId, batch: u64) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached("UPDATE lanes SET batch = ?2 WHERE writer = ?1")?;
+    statement.execute((writer.0, batch.cast_signed())).map(drop)
+}
+
+/// Removes what was kept for a writer that is done.
+pub(super) fn leave(connection: &Connection, writer: WriterId) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM lanes WHERE writer = ?1", [writer.0]).map(drop)
 }
 
 fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
