@@ -84,17 +84,29 @@ impl Api {
     }
 
     /// Any method with a JSON body, as JSON; what is no success is an error with the server's words.
-    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Value> {
         let body = body.map(|b| Bytes::from(b.to_string()));
         let reply = self.send(method, path, "application/json", body.unwrap_or_default()).await?;
         reply.json()
     }
 
     /// Any request.
-    pub(crate) async fn send(&self, method: Method, path: &str, kind: &str, body: Bytes) -> anyhow::Result<Reply> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+    ) -> anyhow::Result<Reply> {
         match &self.0 {
             Kind::Remote { base, token, client } => {
-                let mut request = client.request(method, format!("{base}{path}")).header("content-type", kind).body(body);
+                let mut request =
+                    client.request(method, format!("{base}{path}")).header("content-type", kind).body(body);
                 if let Some(token) = token {
                     request = request.bearer_auth(token);
                 }
@@ -114,7 +126,10 @@ impl Api {
     }
 
     /// The data of a stream of server-sent events, as it comes.
-    pub(crate) async fn follow(&self, path: &str) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
+    pub(crate) async fn follow(
+        &self,
+        path: &str,
+    ) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
         let (status, stream): (StatusCode, BoxStream<'static, anyhow::Result<Bytes>>) = match &self.0 {
             Kind::Remote { base, token, client } => {
                 let mut request = client.get(format!("{base}{path}")).header("accept", "text/event-stream");

@@ -34,7 +34,8 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Exi
 }
 
 async fn on_log(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
-    let moves = matches!(&command, Command::Triggers { action: Some(_) } | Command::Parked { action: Some(_) });
+    let moves =
+        matches!(&command, Command::Triggers { action: Some(_) } | Command::Parked { action: Some(_) });
     let api = Api::open(global, if moves { Needs::Triggers } else { Needs::Log }).await?;
     let done = dispatch(global, &api, command).await;
     let closed = api.close().await;

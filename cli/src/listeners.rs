@@ -27,7 +27,11 @@ impl Listeners {
     pub(crate) fn bind(config: &Config, workers: usize) -> anyhow::Result<Self> {
         // SO_REUSEPORT lets the workers share the port; so that another server does not share it too, it is first
         // bound without
-        probe(config.gateway, "gateway", "--listen ADDRESS or --port N, or functionInvoker in the configuration")?;
+        probe(
+            config.gateway,
+            "gateway",
+            "--listen ADDRESS or --port N, or functionInvoker in the configuration",
+        )?;
         let first = listen(config.gateway).with_context(|| format!("listen on {}", config.gateway))?;
         let shared = first.local_addr()?;
         let mut gateway = vec![first];
@@ -40,7 +44,11 @@ impl Listeners {
         };
         Ok(Self {
             gateway,
-            admin: bind(config.admin.listen, "admin API", "--admin ADDRESS or --port N, or weir.admin.listen")?,
+            admin: bind(
+                config.admin.listen,
+                "admin API",
+                "--admin ADDRESS or --port N, or weir.admin.listen",
+            )?,
             write_proxy: bind(
                 config.write_proxy.listen,
                 "write proxy",
@@ -67,5 +75,7 @@ fn probe(address: SocketAddr, name: &str, remedy: &str) -> anyhow::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    TcpListener::bind(address).map(drop).with_context(|| format!("the {name} cannot listen on {address} (use {remedy})"))
+    TcpListener::bind(address)
+        .map(drop)
+        .with_context(|| format!("the {name} cannot listen on {address} (use {remedy})"))
 }

@@ -15,7 +15,9 @@ pub(crate) fn start(level: Option<&str>, format: LogFormat, is_dev: bool) -> any
     let stderr = fmt::layer().with_writer(std::io::stderr).with_ansi(colours());
     match format {
         LogFormat::Json => registry.with(stderr.json().flatten_event(true)).try_init(),
-        LogFormat::Pretty if is_dev => registry.with(stderr.compact().without_time().with_target(false)).try_init(),
+        LogFormat::Pretty if is_dev => {
+            registry.with(stderr.compact().without_time().with_target(false)).try_init()
+        }
         LogFormat::Pretty => registry.with(stderr.compact()).try_init(),
     }
     .context("start the log")

@@ -81,8 +81,15 @@ impl Node {
             pumps.push(pump);
             calls.push(call);
         }
-        let (triggers, passed) =
-            start_triggers(project, &session, pumps, &live_seen.borrow().clone(), &shutdown, options.triggers).await?;
+        let (triggers, passed) = start_triggers(
+            project,
+            &session,
+            pumps,
+            &live_seen.borrow().clone(),
+            &shutdown,
+            options.triggers,
+        )
+        .await?;
         let admin = Admin {
             session,
             live: live_seen,
@@ -122,7 +129,8 @@ pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<weir_gateway::P
         None => Code::load(root),
     });
     let worker = Worker::new(WorkerOptions::default()).map_err(|e| vec![e.to_string()])?;
-    let routes = worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
+    let routes =
+        worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
     let router = Arc::new(weir_gateway::read_routes(routes)?);
     Ok(weir_gateway::Project { code, router })
 }

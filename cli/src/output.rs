@@ -6,7 +6,8 @@ use std::io::Write as _;
 /// Writes one line. A reader that has gone (`| head`) ends the process quietly.
 pub(crate) fn line(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err() {
+    if out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()).is_err()
+    {
         std::process::exit(0);
     }
 }
@@ -18,10 +19,12 @@ pub(crate) fn list(rows: &[Value], json: bool, columns: &[&str]) {
         return;
     }
     let cells = |row: &Value| -> Vec<String> { columns.iter().map(|c| text(&row[*c])).collect() };
-    let mut table: Vec<Vec<String>> = vec![columns.iter().map(|c| c.replace('_', " ").to_uppercase()).collect()];
+    let mut table: Vec<Vec<String>> =
+        vec![columns.iter().map(|c| c.replace('_', " ").to_uppercase()).collect()];
     table.extend(rows.iter().map(cells));
-    let widths: Vec<usize> =
-        (0..columns.len()).map(|i| table.iter().map(|row| row[i].chars().count()).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> = (0..columns.len())
+        .map(|i| table.iter().map(|row| row[i].chars().count()).max().unwrap_or(0))
+        .collect();
     for row in table {
         let padded: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         line(padded.join("  ").trim_end());

@@ -20,7 +20,12 @@ pub(crate) struct Project {
 
 impl Project {
     /// Finds and loads it.
-    pub(crate) fn open(global: &Global, dir: Option<&Path>, mode: Mode, flags: &Flags) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        global: &Global,
+        dir: Option<&Path>,
+        mode: Mode,
+        flags: &Flags,
+    ) -> anyhow::Result<Self> {
         let root = find_root(global, dir)?;
         let (file, name) = match &global.config {
             Some(file) => (file.clone(), file.display().to_string()),
@@ -104,13 +109,17 @@ fn limits(limits: &weir_config::Limits) -> weir_runtime::Limits {
 }
 
 pub(crate) fn bytes(size: weir_config::ByteSize) -> usize {
-    usize::try_from(size.bytes()).unwrap_or(usize::MAX)
+    usize::try_from(size.0).unwrap_or(usize::MAX)
 }
 
 fn find_root(global: &Global, dir: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(dir) = dir.or(global.dir.as_deref()) {
         if !dir.is_dir() {
-            bail!("there is no folder {}: `weir init {}` makes a project there", dir.display(), dir.display());
+            bail!(
+                "there is no folder {}: `weir init {}` makes a project there",
+                dir.display(),
+                dir.display()
+            );
         }
         if !dir.join(CONFIG).is_file() && global.config.is_none() {
             bail!("{} is no project: it has no {CONFIG} (`weir init DIR` makes one that has)", dir.display());

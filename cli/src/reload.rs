@@ -3,7 +3,7 @@
 use crate::node::{Node, load};
 use crate::project::{CONFIG, Project};
 use anyhow::Context as _;
-use notify::{RecursiveMode, Watcher as _};
+use notify::RecursiveMode;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -45,7 +45,9 @@ pub(crate) fn watch(project: &Project, node: &Node) -> anyhow::Result<Watching> 
     };
     let mut watcher = watcher(told)?;
     for folder in ["app", "lib", "config"].map(|f| project.root.join(f)).iter().filter(|f| f.is_dir()) {
-        watcher.watch(folder, RecursiveMode::Recursive).with_context(|| format!("watch {}", folder.display()))?;
+        watcher
+            .watch(folder, RecursiveMode::Recursive)
+            .with_context(|| format!("watch {}", folder.display()))?;
     }
     let reloader = Reloader { root: project.root.clone(), code: node.code.clone(), live: node.live.clone() };
     let thread = std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(&changes));
@@ -53,7 +55,9 @@ pub(crate) fn watch(project: &Project, node: &Node) -> anyhow::Result<Watching> 
 }
 
 /// The system's watcher; a poll where it has none (network and container mounts).
-fn watcher(told: impl Fn(notify::Result<notify::Event>) + Send + Clone + 'static) -> anyhow::Result<Box<dyn notify::Watcher + Send>> {
+fn watcher(
+    told: impl Fn(notify::Result<notify::Event>) + Send + Clone + 'static,
+) -> anyhow::Result<Box<dyn notify::Watcher + Send>> {
     match notify::recommended_watcher(told.clone()) {
         Ok(watcher) => Ok(Box::new(watcher)),
         Err(error) => {

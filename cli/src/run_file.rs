@@ -46,7 +46,8 @@ impl RunFile {
 impl Running {
     /// The project's server, if it lives.
     pub(crate) fn find(data: &Path) -> Option<Self> {
-        Self::read(&data.join("run.json")).filter(|r| Path::new(&format!("/proc/{}", r.pid)).exists() || !cfg!(target_os = "linux"))
+        Self::read(&data.join("run.json"))
+            .filter(|r| Path::new(&format!("/proc/{}", r.pid)).exists() || !cfg!(target_os = "linux"))
     }
 
     fn read(file: &Path) -> Option<Self> {
@@ -58,7 +59,11 @@ impl Running {
 pub(crate) fn url(address: SocketAddr) -> String {
     let mut address = address;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     format!("http://{address}")
 }

@@ -61,7 +61,8 @@ async fn serve(global: &Global, project: &Project, options: &Serve, wait: Durati
     for warning in &project.loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let workers = options.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let workers =
+        options.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let listeners = Listeners::bind(project.config(), workers.max(1))?;
     let addresses = listeners.addresses()?;
     let run = NodeOptions { listeners: listeners.gateway, triggers: RunTriggers::Yes };

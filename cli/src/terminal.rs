@@ -13,7 +13,11 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
     let gateway = url(addresses.gateway);
     let project_now = node.live.borrow();
     eprintln!("{} · {} · {}", config.app_name, config.environment.as_str(), log_line(project));
-    eprintln!("  gateway      {gateway}   {} routes, {} triggers", project_now.router.routes().len(), config.triggers.len());
+    eprintln!(
+        "  gateway      {gateway}   {} routes, {} triggers",
+        project_now.router.routes().len(),
+        config.triggers.len()
+    );
     eprintln!("  admin API    {}", url(addresses.admin));
     eprintln!("  write proxy  {}", url(addresses.write_proxy));
     for passed in &node.passed {
@@ -44,7 +48,8 @@ fn log_line(project: &Project) -> String {
 /// Two lines to try: a route that writes, and one that reads.
 fn curls(gateway: &str, routes: &[weir_gateway::Route]) -> Vec<String> {
     let line = |route: &weir_gateway::Route| {
-        let path: Vec<_> = route.path.split('/').map(|s| if s.starts_with([':', '*']) { "ada" } else { s }).collect();
+        let path: Vec<_> =
+            route.path.split('/').map(|s| if s.starts_with([':', '*']) { "ada" } else { s }).collect();
         let method = if route.method == "GET" { String::new() } else { format!("-X {} ", route.method) };
         format!("curl {method}{gateway}{}", path.join("/"))
     };

@@ -45,7 +45,8 @@ pub(crate) fn spawn(parts: WorkerParts) -> anyhow::Result<JoinHandle<()>> {
 }
 
 fn run(parts: WorkerParts) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a reactor")?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a reactor")?;
     let worker = Rc::new(Worker::new(WorkerOptions::default()).context("start a Lua VM")?);
     LocalSet::new().block_on(&runtime, serve(parts, worker))
 }
@@ -66,7 +67,12 @@ async fn serve(parts: WorkerParts, worker: Rc<Worker>) -> anyhow::Result<()> {
 }
 
 /// Runs the functions that the admin API calls.
-async fn serve_calls(mut calls: mpsc::Receiver<Call>, transactor: Transactor, live: Live, stop: CancellationToken) {
+async fn serve_calls(
+    mut calls: mpsc::Receiver<Call>,
+    transactor: Transactor,
+    live: Live,
+    stop: CancellationToken,
+) {
     loop {
         let call = tokio::select! {
             () = stop.cancelled() => return,

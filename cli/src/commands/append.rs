@@ -64,7 +64,8 @@ fn line_event(line: &str, key: Option<&str>) -> anyhow::Result<String> {
         ["key", "value", "headers", "key_bytes", "value_bytes", "topic", "partition", "offset", "timestamp"];
     let parsed: Value = serde_json::from_str(line).with_context(|| format!("{line:?} is not JSON"))?;
     let is_event = parsed.as_object().is_some_and(|o| {
-        (o.contains_key("value") || o.contains_key("value_bytes")) && o.keys().all(|k| MEMBERS.contains(&k.as_str()))
+        (o.contains_key("value") || o.contains_key("value_bytes"))
+            && o.keys().all(|k| MEMBERS.contains(&k.as_str()))
     });
     if is_event && key.is_none() { Ok(line.to_owned()) } else { event(line, key) }
 }

@@ -25,12 +25,15 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
             let functions = code.functions();
             for route in served.router.routes().iter().filter(|r| !functions.contains(&r.function)) {
                 let (method, path, function) = (&route.method, &route.path, &route.function);
-                mistakes.push(format!("app/gateway.lua: route {method} {path}: there is no app/{function}.lua"));
+                mistakes
+                    .push(format!("app/gateway.lua: route {method} {path}: there is no app/{function}.lua"));
             }
             served.router
         }
         Err(wrong) => {
-            mistakes.extend(wrong.into_iter().filter(|w| !code.errors().iter().any(|e| w.contains(&e.to_string()))));
+            mistakes.extend(
+                wrong.into_iter().filter(|w| !code.errors().iter().any(|e| w.contains(&e.to_string()))),
+            );
             std::sync::Arc::default()
         }
     };
@@ -45,7 +48,11 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
         output::line(mistake);
     }
     if mistakes.is_empty() {
-        output::line(&format!("{} functions, {} routes: all in order", code.functions().len(), routes.routes().len()));
+        output::line(&format!(
+            "{} functions, {} routes: all in order",
+            code.functions().len(),
+            routes.routes().len()
+        ));
         return Ok(());
     }
     bail!("{} mistakes", mistakes.len())

@@ -13,9 +13,11 @@ pub(super) fn run(global: &Global, action: &ConfigAction) -> anyhow::Result<()> 
         Some(_) => Mode::Start,
     };
     let project = Project::open(global, None, mode, &Flags::default())?;
-    let rows = project.loaded.entries().iter().map(|e| {
-        json!({ "key": e.path, "value": e.value, "origin": e.origin.to_string() })
-    });
+    let rows = project
+        .loaded
+        .entries()
+        .iter()
+        .map(|e| json!({ "key": e.path, "value": e.value, "origin": e.origin.to_string() }));
     output::list(&rows.collect::<Vec<_>>(), global.json, &["key", "value", "origin"]);
     Ok(())
 }

@@ -31,7 +31,8 @@ pub(super) async fn run(api: &Api, events: &Events) -> anyhow::Result<()> {
         if !reply.status.is_success() {
             reply.json()?;
         }
-        let page: Page<'_> = serde_json::from_slice(&reply.body).context("the server's answer is no page of events")?;
+        let page: Page<'_> =
+            serde_json::from_slice(&reply.body).context("the server's answer is no page of events")?;
         page.events.iter().for_each(|event| output::line(event.get()));
         left -= u64::try_from(page.events.len())?.min(left);
         if page.done {
@@ -45,7 +46,9 @@ pub(super) async fn run(api: &Api, events: &Events) -> anyhow::Result<()> {
 fn query(events: &Events) -> String {
     let mut parts = Vec::new();
     let texts = [("from", &events.from), ("to", &events.to), ("key", &events.key)];
-    parts.extend(texts.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", encode(text.as_ref()?)))));
+    parts.extend(
+        texts.into_iter().filter_map(|(name, text)| Some(format!("{name}={}", encode(text.as_ref()?)))),
+    );
     parts.extend(events.partition.map(|p| format!("partition={p}")));
     parts.join("&")
 }

@@ -30,7 +30,11 @@ pub(super) fn run(init: &Init) -> anyhow::Result<()> {
     if init.list {
         for template in Template::value_variants() {
             let value = template.to_possible_value().context("every template has a name")?;
-            output::line(&format!("{:<8}{}", value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default()));
+            output::line(&format!(
+                "{:<8}{}",
+                value.get_name(),
+                value.get_help().map(ToString::to_string).unwrap_or_default()
+            ));
         }
         return Ok(());
     }
@@ -55,7 +59,11 @@ fn refuse_full(dir: &Path) -> anyhow::Result<()> {
     for entry in entries {
         let name = entry.with_context(|| format!("read {}", dir.display()))?.file_name();
         if !HARMLESS.iter().any(|h| name.to_string_lossy().eq_ignore_ascii_case(h)) {
-            bail!("{} is not empty (it holds {}): choose a new folder", dir.display(), name.to_string_lossy());
+            bail!(
+                "{} is not empty (it holds {}): choose a new folder",
+                dir.display(),
+                name.to_string_lossy()
+            );
         }
     }
     Ok(())

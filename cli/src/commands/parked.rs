@@ -8,7 +8,8 @@ use http::Method;
 use serde_json::Value;
 use std::io::Read as _;
 
-const COLUMNS: [&str; 8] = ["id", "key", "function", "state", "attempts", "next_attempt", "last_error", "topic"];
+const COLUMNS: [&str; 8] =
+    ["id", "key", "function", "state", "attempts", "next_attempt", "last_error", "topic"];
 
 pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow::Result<()> {
     match action.unwrap_or_else(|| Parked::List(Selection::default())) {
@@ -25,7 +26,8 @@ pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow
         }
         Parked::Skip(which) => {
             let events = chosen(api, &which).await?;
-            let question = format!("Drop {} parked events? Their functions will not run on them.", events.len());
+            let question =
+                format!("Drop {} parked events? Their functions will not run on them.", events.len());
             terminal::confirm(&question, which.yes)?;
             each(api, &events, "skip", json).await?;
         }
@@ -57,7 +59,8 @@ async fn each(api: &Api, events: &[Value], act: &str, json: bool) -> anyhow::Res
 
 /// What a command that acts is to act on: something must be said.
 async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
-    let says_nothing = which.ids.is_empty() && which.topic.is_none() && which.function.is_none() && which.key.is_none();
+    let says_nothing =
+        which.ids.is_empty() && which.topic.is_none() && which.function.is_none() && which.key.is_none();
     if says_nothing && !which.all {
         bail!("say which: ids, --topic, --function, --key, or --all");
     }

@@ -51,7 +51,8 @@ async fn rows(api: &Api, table: &str, prefix: &str, limit: Option<u32>, json: bo
     let (mut left, mut after) = (limit.unwrap_or(u32::MAX), String::new());
     let mut all = Vec::new();
     while left > 0 {
-        let path = format!("/v1/state/{}?prefix={}&limit={}{after}", encode(table), encode(prefix), left.min(PAGE));
+        let path =
+            format!("/v1/state/{}?prefix={}&limit={}{after}", encode(table), encode(prefix), left.min(PAGE));
         let page = api.get(&path).await?;
         let rows = page["rows"].as_array().cloned().unwrap_or_default();
         left -= u32::try_from(rows.len())?.min(left);

@@ -16,9 +16,25 @@ pub(super) async fn run(api: &Api, json: bool) -> anyhow::Result<ExitCode> {
         output::line(&status.to_string());
     } else {
         let text = |path: &str| output::text(status.pointer(path).unwrap_or(&Value::Null));
-        output::line(&format!("{} · {} · weir {} · code {}", text("/app"), text("/env"), text("/version"), text("/code")));
-        output::line(&format!("log {} {} ({})", text("/log/driver"), text("/log/place"), text("/log/durability")));
-        output::line(&format!("{} topics, {} functions, {} routes", text("/topics"), text("/functions"), text("/routes")));
+        output::line(&format!(
+            "{} · {} · weir {} · code {}",
+            text("/app"),
+            text("/env"),
+            text("/version"),
+            text("/code")
+        ));
+        output::line(&format!(
+            "log {} {} ({})",
+            text("/log/driver"),
+            text("/log/place"),
+            text("/log/durability")
+        ));
+        output::line(&format!(
+            "{} topics, {} functions, {} routes",
+            text("/topics"),
+            text("/functions"),
+            text("/routes")
+        ));
         output::list(&triggers, false, &["topic", "function", "state", "lag", "lag_seconds", "parked"]);
         broken.iter().filter_map(Value::as_str).for_each(output::line);
     }

@@ -30,7 +30,9 @@ pub(super) async fn run(api: &Api, action: Option<Triggers>, json: bool) -> anyh
             terminal::confirm(&format!("Forget the positions of {trigger}?"), yes)?;
             api.call(Method::DELETE, &path(&trigger, "")?, None).await?
         }
-        Triggers::Wait { trigger, timeout } => return wait(api, trigger.as_deref(), timeout.as_deref()).await,
+        Triggers::Wait { trigger, timeout } => {
+            return wait(api, trigger.as_deref(), timeout.as_deref()).await;
+        }
     };
     output::thing(&done, json);
     Ok(())
