@@ -8,6 +8,7 @@ mod commands;
 mod listeners;
 mod logging;
 mod node;
+mod numbers;
 mod output;
 mod project;
 mod reload;

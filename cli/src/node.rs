@@ -2,6 +2,7 @@
 //!
 //! Served, it has listeners; for a command on a log that no server has open, it has none and holds the triggers still.
 
+use crate::numbers;
 use crate::project::{Project, bytes};
 use crate::worker::{self, WorkerParts};
 use anyhow::{Context as _, bail};
@@ -97,6 +98,7 @@ impl Node {
             triggers,
             settings: Arc::new(admin_settings(project, settings)),
             shutdown: shutdown.clone(),
+            metrics: numbers::start(),
         };
         Ok(Self { admin, live, code, passed, workers, shutdown, stop })
     }

@@ -139,7 +139,6 @@ fn find_root(global: &Global, dir: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// The environment; in development with `.env` below it.
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn variables(root: &Path, mode: Mode) -> anyhow::Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     let file = root.join(".env");

@@ -40,7 +40,8 @@ pub(crate) fn watch(project: &Project, node: &Node) -> anyhow::Result<Watching> 
     let (sender, changes) = sync_channel(256);
     let told = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|e| !e.kind.is_access()) {
-            drop(sender.try_send(())); // full: a reload is due anyway
+            // full: a reload is due anyway
+            sender.try_send(()).ok();
         }
     };
     let mut watcher = watcher(told)?;

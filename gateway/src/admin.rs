@@ -44,6 +44,18 @@ pub struct Admin {
     pub settings: Arc<AdminSettings>,
     /// Ends what follows the log.
     pub shutdown: CancellationToken,
+    /// What `/metrics` shows.
+    pub metrics: Metrics,
+}
+
+/// The process's numbers in Prometheus's text form.
+#[derive(Clone)]
+pub struct Metrics(pub Arc<dyn Fn() -> String + Send + Sync>);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
 }
 
 /// What the admin API is told by the configuration.
@@ -68,6 +80,7 @@ pub struct AdminSettings {
 /// The whole API, health checks included.
 pub fn router(admin: Admin) -> Router {
     let v1 = Router::new()
+        .route("/metrics", get(health::metrics))
         .route("/v1/status", get(health::status))
         .merge(topics::routes())
         .merge(events::routes(admin.settings.body))
@@ -76,10 +89,11 @@ pub fn router(admin: Admin) -> Router {
         .merge(triggers::routes())
         .merge(parked::routes(admin.settings.body))
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
-    health_router(&admin).merge(v1.with_state(admin)).fallback(not_found)
+    let probes = Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready));
+    probes.with_state(admin.clone()).merge(v1.with_state(admin)).fallback(not_found)
 }
 
-/// `/healthz`, `/readyz` and nothing else: for probes, without a token.
+/// `/healthz`, `/readyz`, `/metrics` and nothing else: for probes.
 pub fn health_router(admin: &Admin) -> Router {
     Router::new()
         .route("/healthz", get(health::live))

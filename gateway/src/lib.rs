@@ -19,7 +19,7 @@ mod settings;
 mod transact;
 mod write_proxy;
 
-pub use admin::{Admin, AdminSettings, Call, Calls, health_router, router as admin_router};
+pub use admin::{Admin, AdminSettings, Call, Calls, Metrics, health_router, router as admin_router};
 pub use idempotency::Idempotency;
 pub use project::{Live, Project, read_routes};
 pub use router::{Matched, Route, RouteError, Router};

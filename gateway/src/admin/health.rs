@@ -41,3 +41,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, Ap
         "broken": project.code.errors().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })))
 }
+
+pub(super) async fn metrics(State(admin): State<Admin>) -> impl axum::response::IntoResponse {
+    ([(http::header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], (admin.metrics.0)())
+}
