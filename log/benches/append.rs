@@ -25,7 +25,7 @@ fn main() {
         .enable_all()
         .build()
         .expect("a runtime");
-    let mut rounds: [Vec<f64>; 5] = Default::default();
+    let mut rounds: [Vec<f64>; 6] = Default::default();
     for round in 0..ROUNDS {
         let place = folder.path().join(round.to_string());
         std::fs::create_dir(&place).expect("a folder is made");
@@ -33,12 +33,14 @@ fn main() {
         let (alone, many) = runtime.block_on(log(&place.join("log.db")));
         rounds[1].push(alone);
         rounds[2].push(many);
-        rounds[3].push(raw(&place.join("raw256.db"), 256));
-        rounds[4].push(raw(&place.join("raw1000.db"), 1000));
+        rounds[3].push(1.0 / raw(&place.join("raw1.db"), 1));
+        rounds[4].push(raw(&place.join("raw256.db"), 256));
+        rounds[5].push(raw(&place.join("raw1000.db"), 1000));
     }
-    let [sync, alone, many, raw256, raw1000] = rounds.map(median);
+    let [sync, alone, many, raw1, raw256, raw1000] = rounds.map(median);
     println!("fdatasync of 4 KiB, p50           {:8.3} ms", sync * 1e3);
     println!("append, one writer, p50           {:8.3} ms   {:.2} of the sync", alone * 1e3, alone / sync);
+    println!("raw SQLite, one event at a time   {:8.3} ms   {:.2} of the sync", raw1 * 1e3, raw1 / sync);
     println!("append, {WRITERS} writers              {many:8.0} events/s");
     println!(
         "raw SQLite, batches of 256        {raw256:8.0} events/s   append is {:.2} of it",

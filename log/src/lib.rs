@@ -120,14 +120,15 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     ///
     /// The same id again, after its outcome became known or not: a transaction that was applied is not
     /// applied twice. Its first receipt is returned where the backend still knows it (the last 65,536 of this
-    /// process at least; sums may be missing after a restart), and otherwise the refusal tells: `Moved(p)` with
+    /// process, fewer only if they hold millions of sums; sums may be missing after a restart), and otherwise the refusal tells: `Moved(p)` with
     /// `p == advance.to`. A transaction with neither advance nor reads is remembered only as long as the process
     /// lives (`Capabilities::ledger`).
     ///
     /// Checked in this order: the ledger of ids, the fence, `advance.from`, the catalog, the reads, what can never
     /// succeed. A read-only transaction is checked in one snapshot and writes nothing.
     ///
-    /// Resolves to `Unavailable` at once when the queue is full or the log is closed.
+    /// Resolves to `Unavailable` at once when the queue is full or the log is closed. After an `Ambiguous` that says
+    /// nothing about the earlier call.
     fn commit(&self, transaction: Arc<Transaction>) -> Commit;
 
     /// Events from the first at or after `from`, in offset order. At or past the tail: empty. Next is the last

@@ -33,6 +33,14 @@ pub enum Driver {
     },
 }
 
+impl Driver {
+    /// The file `path`, with the settings that are right for use.
+    #[must_use]
+    pub fn sqlite(path: impl Into<PathBuf>) -> Self {
+        Self::Sqlite { path: path.into(), options: SqliteOptions::default() }
+    }
+}
+
 /// Opens a log.
 ///
 /// # Errors

@@ -40,7 +40,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_schema::{
     AppName, At, GroupName, Millis, Offset, Receipt, Records, ScanPage, StateKey, StateRange, Transaction,
-    Versioned,
+    Versioned, WriterId,
 };
 
 pub use options::{FaultPoint, Faults, SqliteOptions};
@@ -91,24 +91,14 @@ impl SqliteLog {
         app: Option<&AppName>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
-        let failed = |source| LogError::Unavailable {
-            operation: format!("open log {}", path.display()),
-            source,
-            retry: false,
-        };
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
-        }
+        prepare_folder(path)?;
         let in_words = |failure: Failure| failure.into_log_error("open", path);
-        let mut connection =
-            connection::open_writer(path, options.busy, options.max_pages).map_err(|e| in_words(e.into()))?;
-        let writer = schema::prepare(&mut connection, path, app).map_err(in_words)?;
-        let readers = Arc::new(Readers::new(path, options.busy));
-        let (jobs, queue) = mpsc::channel(options.queue.max(1));
+        let (connection, writer) = open_file(path, &options, app).map_err(in_words)?;
         let hint = Arc::new(watch::Sender::new(keeping::news(&connection).map_err(|e| in_words(e.into()))?));
+        let (jobs, queue) = mpsc::channel(options.queue.max(1));
         let shared = Arc::new(Shared {
             path: path.to_owned(),
-            readers: readers.clone(),
+            readers: Arc::new(Readers::new(path, options.busy)),
             jobs,
             hint: hint.clone(),
             members: Members::default(),
@@ -116,34 +106,24 @@ impl SqliteLog {
             closed: AtomicBool::new(false),
         });
         let written = Arc::new(AtomicU64::new(0));
-        let keeper = Keeper::start().map_err(|error| failed(error.into()))?;
+        let keeper = Keeper::start().map_err(|error| no_thread(path, error))?;
         keeping::start(&keeper, path, options.busy, hint.clone(), written.clone())
             .map_err(|e| in_words(e.into()))?;
-        let limits = LogLimits::default();
+        let capabilities = capabilities(path, writer);
         let committer = Committer {
             path: path.to_owned(),
             options,
             clock,
-            limits,
+            limits: capabilities.limits,
             hint,
-            readers,
+            readers: shared.readers.clone(),
             written,
             connection: Some(connection),
             known: Known::default(),
             ledger: Ledger::default(),
             lane: Lane { writer, last: 0, unsure: None },
         };
-        let ended = start(committer, queue).map_err(|error| failed(error.into()))?;
-        let capabilities = Capabilities {
-            driver: "sqlite",
-            place: path.display().to_string(),
-            durability: "a commit is on disk when it resolves (WAL, synchronous=FULL)",
-            dense: true,
-            atomic_visibility: true,
-            shared: true,
-            writer,
-            limits,
-        };
+        let ended = start(committer, queue).map_err(|error| no_thread(path, error))?;
         Ok(Self { capabilities, shared, keeper, ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
@@ -215,6 +195,42 @@ impl Shared {
         self.jobs.send(job).await.map_err(|_| LogError::Closed)?;
         answer.await.map_err(|_| LogError::Closed)?
     }
+}
+
+fn prepare_folder(path: &Path) -> Result<(), LogError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let operation = format!("make the folder {}", folder.display());
+        LogError::Unavailable { operation, source: error.into(), retry: false }
+    })
+}
+
+fn open_file(
+    path: &Path,
+    options: &SqliteOptions,
+    app: Option<&AppName>,
+) -> Result<(Connection, WriterId), Failure> {
+    let mut connection = connection::open_writer(path, options.busy, options.max_pages)?;
+    let writer = schema::prepare(&mut connection, path, app)?;
+    Ok((connection, writer))
+}
+
+fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
+    Capabilities {
+        driver: "sqlite",
+        place: path.display().to_string(),
+        durability: "a commit is on disk when it resolves (WAL, synchronous=FULL)",
+        dense: true,
+        atomic_visibility: true,
+        shared: true,
+        writer,
+        limits: LogLimits::default(),
+    }
+}
+
+fn no_thread(path: &Path, error: std::io::Error) -> LogError {
+    let operation = format!("start a thread for log {}", path.display());
+    LogError::Unavailable { operation, source: error.into(), retry: true }
 }
 
 /// Starts the committer's thread.

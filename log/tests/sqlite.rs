@@ -346,6 +346,61 @@ async fn a_file_without_room_is_unavailable_and_works_again_when_there_is() {
     assert_eq!(f.values(at, committed / 2).await.last().map(|(o, _)| *o), Some(committed));
 }
 
+/// While it cannot be opened again, what was ambiguous stays so; nobody is told that it was not applied.
+#[tokio::test]
+async fn what_is_ambiguous_stays_so_until_it_is_known() {
+    let (folder, path) = folder();
+    let fails = Arc::new(Fails { at: FaultPoint::Committed, times: AtomicU32::new(0) });
+    let options = SqliteOptions { faults: Some(fails.clone()), ..SqliteOptions::default() };
+    let f = fixture(&path, options).await;
+    let at = f.partition().await;
+    let mut unsure = f.transaction();
+    unsure.appends.push(events(at, &["unsure"]));
+    let unsure = Arc::new(unsure);
+    fails.times.store(1, Ordering::SeqCst);
+    let outcome = f.log.commit(unsure.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Ambiguous(_))), "{outcome:?}");
+    let away = folder.path().join("away");
+    std::fs::create_dir(&away).expect("made");
+    std::fs::rename(&path, away.join("log.db")).expect("moved");
+    std::fs::create_dir(&path).expect("a folder stands in the way");
+    let mut other = f.transaction();
+    other.appends.push(events(at, &["other"]));
+    let other = Arc::new(other);
+    let outcome = f.log.commit(unsure.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Ambiguous(_))), "{outcome:?}");
+    let outcome = f.log.commit(other.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Unavailable(_))), "{outcome:?}");
+    std::fs::remove_dir(&path).expect("removed");
+    std::fs::rename(away.join("log.db"), &path).expect("moved back");
+    assert_eq!(offsets(&f.log.commit(unsure).await.expect("known now")), [0]);
+    assert_eq!(offsets(&f.log.commit(other).await.expect("committed")), [1]);
+}
+
+/// Many that find no file make one together.
+#[test]
+fn a_new_file_may_be_opened_by_many_at_once() {
+    for _ in 0..10 {
+        let (_folder, path) = folder();
+        let start = std::sync::Barrier::new(8);
+        let open_one = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            start.wait();
+            runtime.block_on(async {
+                let f = fixture(&path, SqliteOptions::default()).await;
+                let at = f.partition().await;
+                offsets(&f.append(at, &["x"]).await)[0]
+            })
+        };
+        let mut got: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(open_one)).collect();
+            threads.into_iter().map(|t| t.join().expect("each opens it")).collect()
+        });
+        got.sort_unstable();
+        assert_eq!(got, (0..8).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test]
 async fn the_views_are_readable() {
     let (_folder, path) = folder();

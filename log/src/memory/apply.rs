@@ -17,8 +17,8 @@ impl Store {
         now: Millis,
         limits: &LogLimits,
     ) -> Result<Receipt, CommitError> {
-        if let Some(first) = self.ledger.get(transaction.id) {
-            return Ok(first.clone());
+        if let Some(first) = self.ledger.get(transaction) {
+            return Ok(first);
         }
         self.check_owner(transaction)?;
         self.check_reads(transaction)?;
@@ -29,7 +29,7 @@ impl Store {
             return Ok(Receipt::default());
         }
         let receipt = self.apply(transaction, sums, now);
-        self.ledger.remember(transaction.id, receipt.clone());
+        self.ledger.remember(transaction.id, &receipt);
         Ok(receipt)
     }
 

@@ -66,7 +66,7 @@ enum Broken {
     /// Nothing of it is applied.
     Before(LogError),
     /// `COMMIT` failed: who knows.
-    During(BoxError),
+    During(LogError),
 }
 
 /// Members of a batch.
@@ -82,9 +82,9 @@ struct Done {
 
 impl Done {
     /// The receipts of what was applied.
-    fn receipts(&self, batch: &Waiting) -> Vec<(TxnId, Receipt)> {
+    fn receipts(&self, batch: &Waiting) -> impl Iterator<Item = (TxnId, &Receipt)> {
         let applied = self.applied.iter();
-        applied.filter_map(|i| Some((batch[*i].0.id, self.outcomes[*i].as_ref().ok()?.clone()))).collect()
+        applied.filter_map(|index| Some((batch[*index].0.id, self.outcomes[*index].as_ref().ok()?)))
     }
 }
 
@@ -120,12 +120,11 @@ impl Committer {
             }
             Err(Broken::Before(error)) => {
                 tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
-                let error = Arc::new(error);
-                batch.iter().map(|_| Err(CommitError::Unavailable(error.clone().into()))).collect()
+                self.refuse(&batch, error)
             }
             Err(Broken::During(error)) => {
                 tracing::error!(%error, transactions = batch.len(), "COMMIT failed; opening the log again");
-                let error: Arc<dyn std::error::Error + Send + Sync> = error.into();
+                let error = Arc::new(error);
                 batch.iter().map(|_| Err(CommitError::Ambiguous(error.clone().into()))).collect()
             }
         };
@@ -133,6 +132,22 @@ impl Committer {
             // whoever asked may have gone
             drop(done.send(outcome));
         }
+    }
+
+    /// Outcomes for a batch of which nothing was applied: but of what comes again after a failed `COMMIT` whose end is
+    /// still not known, that cannot be said.
+    fn refuse(&self, batch: &Waiting, error: LogError) -> Vec<Outcome> {
+        let error = Arc::new(error);
+        let is_unsure = |id| self.lane.unsure.iter().flatten().any(|(unsure, _)| *unsure == id);
+        let outcome = |(transaction, _): &(Arc<Transaction>, _)| {
+            let error = error.clone().into();
+            Err(if is_unsure(transaction.id) {
+                CommitError::Ambiguous(error)
+            } else {
+                CommitError::Unavailable(error)
+            })
+        };
+        batch.iter().map(outcome).collect()
     }
 
     fn write(&mut self, batch: &Waiting) -> Result<Done, Broken> {
@@ -146,8 +161,8 @@ impl Committer {
             Ok(done) => {
                 let bytes = batch.iter().map(|(transaction, _)| transaction.bytes() as u64).sum();
                 if let Err(error) = self.end(bytes) {
-                    self.lane.unsure = Some(done.receipts(batch));
-                    return Err(Broken::During(error));
+                    self.lane.unsure = Some(done.receipts(batch).map(|(id, r)| (id, r.clone())).collect());
+                    return Err(Broken::During(self.failed("write", error)));
                 }
                 Ok(done)
             }
@@ -180,17 +195,13 @@ impl Committer {
         let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         if busy != 0 {
             let source = "readers are still at what the failed commit left".into();
-            return Err(LogError::Unavailable {
-                operation: "open the log again".into(),
-                source,
-                retry: true,
-            }
-            .into());
+            let operation = "open the log again".into();
+            return Err(LogError::Unavailable { operation, source, retry: true }.into());
         }
         let committed = schema::last_batch(&connection, self.lane.writer)? == self.lane.last;
         tracing::info!(committed, "opened the log again; what became of the last batch is known now");
         for (id, receipt) in self.lane.unsure.take().into_iter().flatten().filter(|_| committed) {
-            self.ledger.remember(id, receipt);
+            self.ledger.remember(id, &receipt);
         }
         Ok(connection)
     }
@@ -203,10 +214,10 @@ impl Committer {
             Done { outcomes: Vec::with_capacity(members.len()), applied: Vec::new(), tails: Vec::new() };
         let mut here: HashMap<TxnId, usize> = HashMap::new();
         for (index, (transaction, _)) in members.iter().enumerate() {
-            let first = here.get(&transaction.id).map(|first| done.outcomes[*first].as_ref().ok());
-            let first = first.flatten().or_else(|| self.ledger.get(transaction.id));
-            if let Some(receipt) = first {
-                done.outcomes.push(Ok(receipt.clone()));
+            let first =
+                here.get(&transaction.id).and_then(|first| done.outcomes[*first].as_ref().ok().cloned());
+            if let Some(receipt) = first.or_else(|| self.ledger.get(transaction)) {
+                done.outcomes.push(Ok(receipt));
                 continue;
             }
             let outcome = batch.apply(transaction)?;
