@@ -15,6 +15,7 @@ mod reload;
 mod run_file;
 mod serve;
 mod signals;
+mod telemetry;
 mod terminal;
 mod worker;
 

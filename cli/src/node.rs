@@ -4,6 +4,7 @@
 
 use crate::numbers;
 use crate::project::{Project, bytes};
+use crate::telemetry::Otlp;
 use crate::worker::{self, WorkerParts};
 use anyhow::{Context as _, bail};
 use std::path::Path;
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     pub(crate) code: watch::Sender<Arc<Code>>,
     pub(crate) passed: Vec<Passed>,
     workers: Vec<JoinHandle<()>>,
+    otlp: Option<Arc<Otlp>>,
     shutdown: CancellationToken,
     stop: CancellationToken,
 }
@@ -54,7 +56,10 @@ impl Node {
         let root = project.root.clone();
         let served = tokio::task::spawn_blocking(move || load(&root, None));
         let log = open_log(project).await?;
-        let session = Arc::new(session(project, log.clone()));
+        let otlp = project.config().telemetry.otlp.as_ref();
+        let otlp =
+            otlp.map(|url| Otlp::new(url, project.config().app_name.as_str())).transpose()?.map(Arc::new);
+        let session = Arc::new(session(project, log.clone(), otlp.clone()));
         declare_topics(project, &log, &session).await?;
         let served = served.await.context("compile the project")?;
         let served = served.unwrap_or_else(|mistakes| without_routes(&project.root, &mistakes));
@@ -100,7 +105,7 @@ impl Node {
             shutdown: shutdown.clone(),
             metrics: numbers::start(),
         };
-        Ok(Self { admin, live, code, passed, workers, shutdown, stop })
+        Ok(Self { admin, live, code, passed, workers, otlp, shutdown, stop })
     }
 
     /// Ends when the node is asked to stop.
@@ -116,6 +121,9 @@ impl Node {
         let workers = self.workers;
         let joined = tokio::task::spawn_blocking(move || workers.into_iter().all(|w| w.join().is_ok())).await;
         self.admin.session.log().close().await.context("close the log")?;
+        if let Some(otlp) = self.otlp {
+            tokio::task::spawn_blocking(move || otlp.stop()).await.context("send the last spans")?;
+        }
         if !joined.context("wait for the workers")? {
             bail!("a worker's thread ended by a panic");
         }
@@ -159,10 +167,14 @@ async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
     log.with_context(|| format!("open the log {}", project.log_place()))
 }
 
-fn session(project: &Project, log: Arc<dyn Log>) -> Session {
+fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Session {
     let env = project.config().function_variables.iter();
     let env = env.map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
-    Session::new(log, Arc::new(SystemClock), env)
+    let session = Session::new(log, Arc::new(SystemClock), env);
+    match otlp {
+        Some(otlp) => session.with_spans(otlp),
+        None => session,
+    }
 }
 
 async fn declare_topics(project: &Project, log: &Arc<dyn Log>, session: &Session) -> anyhow::Result<()> {

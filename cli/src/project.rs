@@ -85,6 +85,7 @@ impl Project {
                 credentials: cors.credentials,
                 max_age: cors.max_age,
             },
+            sample: config.telemetry.sample,
             trusted_proxies: config.http.trusted_proxies.clone(),
             ..weir_gateway::Settings::default()
         }

@@ -160,14 +160,18 @@ pub(crate) fn is_local(peer: SocketAddr, headers: &HeaderMap) -> bool {
     peer.ip().to_canonical().is_loopback() && !forwarded
 }
 
-/// The span of a request: of the client's trace, if it sends one in W3C's or in Spacer's form.
-pub(crate) fn trace(headers: &HeaderMap) -> TraceContext {
+/// The span of a request, and the client's span if it sends one in W3C's or in Spacer's form.
+pub(crate) fn trace(headers: &HeaderMap, sample: f64) -> (TraceContext, u64) {
     let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let span = fastrand::u64(..);
     if let Some(parent) = text("traceparent").and_then(TraceContext::parse) {
-        return parent.child(fastrand::u64(..));
+        return (parent.child(span), parent.span_id);
     }
-    let spacer = text("x-spacer-trace-id").and_then(|id| u128::from_str_radix(&id.replace('-', ""), 16).ok());
-    TraceContext::root(spacer.unwrap_or_else(|| fastrand::u128(..)), fastrand::u64(..), true)
+    let hex = |name| text(name).map(|id| id.replace('-', ""));
+    let trace = hex("x-spacer-trace-id").and_then(|id| u128::from_str_radix(&id, 16).ok());
+    let parent = trace.and_then(|_| u64::from_str_radix(hex("x-spacer-span-id")?.get(..16)?, 16).ok());
+    let is_sampled = sample >= 1.0 || fastrand::f64() < sample;
+    (TraceContext::root(trace.unwrap_or_else(|| fastrand::u128(..)), span, is_sampled), parent.unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
-use weir_runtime::{Args, HttpContext, Invocation, Origin};
+use std::time::{Duration, Instant};
+use weir_runtime::{Args, HttpContext, Invocation, Origin, SpanKind};
 use weir_schema::{FunctionName, Source, TraceContext};
 
 /// The gateway of one worker.
@@ -63,9 +63,9 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let trace = request::trace(&head.headers);
+        let (trace, parent) = request::trace(&head.headers, self.settings.sample);
         let project = self.live.borrow().clone();
-        let started = tokio::time::Instant::now();
+        let started = Instant::now();
         let mut function = None;
         let mut answer = if cors::is_preflight(&head.method, &head.headers) {
             self.preflight(&project, &head)
@@ -78,6 +78,16 @@ impl Gateway {
         stamp(answer.headers_mut(), &trace);
         let (status, took) = (answer.status().as_u16(), started.elapsed());
         metrics::request(function.as_ref(), status, took);
+        self.transactor.session.record("request", trace, parent, started, |span| {
+            span.kind = SpanKind::Server;
+            span.attributes = vec![
+                ("http.request.method", head.method.to_string()),
+                ("url.path", head.uri.path().to_owned()),
+                ("http.response.status_code", status.to_string()),
+                ("weir.function", function.as_ref().map(ToString::to_string).unwrap_or_default()),
+            ];
+            span.error = (status >= 500).then(|| format!("status {status}"));
+        });
         log_access(&head, status, took, function.as_ref(), &trace);
         answer
     }
@@ -119,11 +129,11 @@ impl Gateway {
             cause: Source::Invocation(id.to_string()),
             hops: 0,
             attempt: 1,
-            traceparent: trace.to_string().into(),
+            traceparent: trace.child(fastrand::u64(..)).to_string().into(),
             origin: Origin::Http(Box::new(target.context)),
             replay: None,
         };
-        let done = self.transactor.run(&project.code, &invocation, idempotency.as_ref(), false).await;
+        let done = self.transactor.run(&project.code, &invocation, idempotency.as_ref(), trace, false).await;
         Ok(self.finish(done, &invocation))
     }
 

@@ -21,6 +21,8 @@ pub struct Settings {
     pub cors: Cors,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The share of traces begun here that are recorded, 0 to 1.
+    pub sample: f64,
     /// How many invocations one worker has under way before it answers 503.
     pub max_in_flight: usize,
     /// How long a client may take to send its request's head.
@@ -38,6 +40,7 @@ impl Default for Settings {
             function_limits: HashMap::new(),
             cors: Cors::default(),
             trusted_proxies: Vec::new(),
+            sample: 1.0,
             max_in_flight: 1024,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

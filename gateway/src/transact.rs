@@ -4,10 +4,12 @@ use crate::host::{Immediate, LogHost};
 use crate::idempotency::{Idempotency, Stored};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_log::CommitError;
-use weir_runtime::{Code, Effects, Failure, FailureKind, Invocation, Outcome, Reply, Session, Usage, Worker};
-use weir_schema::{Read, Receipt, Transaction};
+use weir_runtime::{
+    Code, Effects, Failure, FailureKind, Invocation, Outcome, Reply, Session, SpanKind, Usage, Worker,
+};
+use weir_schema::{Read, Receipt, Records, TraceContext, Transaction};
 
 /// How often an invocation is run again because what it read had changed.
 const MAX_RERUNS: u32 = 20;
@@ -71,6 +73,7 @@ impl Transactor {
         code: &Arc<Code>,
         invocation: &Invocation,
         idempotency: Option<&Idempotency>,
+        parent: TraceContext,
         dry: bool,
     ) -> Done {
         let wall = invocation.limits.wall;
@@ -81,7 +84,8 @@ impl Transactor {
             effects: Effects::default(),
             replayed: false,
         };
-        let run = Run { code, invocation, idempotency, immediate: (!dry).then(Rc::default) };
+        let trace = TraceContext::parse(&invocation.traceparent).unwrap_or(parent);
+        let run = Run { code, invocation, idempotency, trace, parent, immediate: (!dry).then(Rc::default) };
         let attempts = self.attempts(&run, &mut done);
         if tokio::time::timeout(wall, attempts).await.is_err() {
             done.result = Err(Refusal::OutcomeUnknown(format!("no answer within {wall:?}")));
@@ -117,8 +121,17 @@ impl Transactor {
             done.replayed = true;
             return Ok(stored);
         }
+        let started = Instant::now();
         let outcome = self.worker.run(run.code, run.invocation, host.clone()).await;
         done.usage = outcome.usage;
+        self.session.record("invoke", run.trace, run.parent.span_id, started, |span| {
+            span.attributes = vec![
+                ("weir.function", run.invocation.function.to_string()),
+                ("weir.invocation", run.invocation.id.to_string()),
+                ("weir.attempt", (done.reruns + 1).to_string()),
+            ];
+            span.error = outcome.result.as_ref().err().map(|f| f.message.clone());
+        });
         self.conclude(run, outcome, &host, done).await
     }
 
@@ -145,7 +158,7 @@ impl Transactor {
                 Ok(reply)
             }
             Ok(reply) => {
-                self.commit(&reply, effects, reads, host, run.idempotency).await?;
+                self.commit(&reply, effects, reads, host, run).await?;
                 Ok(reply)
             }
         }
@@ -157,11 +170,11 @@ impl Transactor {
         effects: Effects,
         reads: Vec<Read>,
         host: &LogHost,
-        idempotency: Option<&Idempotency>,
+        run: &Run<'_>,
     ) -> Result<(), Attempt> {
         let writers = effects.writers.clone();
         let mut transaction = self.session.transaction(self.session.next_id(), effects);
-        if let Some(key) = idempotency {
+        if let Some(key) = run.idempotency {
             transaction.writes.push(key.write(reply, transaction.id, weir_runtime::Host::now(host)));
         }
         // a single row is read in one piece, so it needs no check
@@ -173,7 +186,16 @@ impl Transactor {
         while self.session.is_reserved(&transaction.writes) {
             tokio::time::sleep(FIRST_PAUSE).await;
         }
+        let started = Instant::now();
+        let (events, rows) =
+            (transaction.appends.iter().map(Records::len).sum::<usize>(), transaction.writes.len());
         let committed = self.send(Arc::new(transaction)).await.map(drop);
+        let span = run.trace.child(fastrand::u64(..));
+        self.session.record("commit", span, run.trace.span_id, started, |span| {
+            span.kind = if events > 0 { SpanKind::Producer } else { SpanKind::Internal };
+            span.attributes = vec![("weir.events", events.to_string()), ("weir.rows", rows.to_string())];
+            span.error = committed.as_ref().err().map(|_| "not committed".to_owned());
+        });
         if committed.is_err() {
             self.session.forget_writers(&writers);
         }
@@ -220,6 +242,9 @@ struct Run<'r> {
     code: &'r Arc<Code>,
     invocation: &'r Invocation,
     idempotency: Option<&'r Idempotency>,
+    /// The invocation's own span, and the one it is a child of.
+    trace: TraceContext,
+    parent: TraceContext,
     immediate: Option<Rc<Immediate>>,
 }
 

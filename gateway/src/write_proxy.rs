@@ -104,6 +104,6 @@ async fn append(
     let topics = proxy.session.log().topics().await?;
     let found =
         topics.iter().find(|t| t.spec.name.as_str() == topic).ok_or("the topic has not been created")?;
-    append_events(&proxy.session, found, events, &request::trace(headers)).await?;
+    append_events(&proxy.session, found, events, &request::trace(headers, 1.0).0).await?;
     Ok(())
 }

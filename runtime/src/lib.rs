@@ -9,9 +9,11 @@ mod host;
 mod invocation;
 mod outcome;
 mod session;
+mod spans;
 
 pub use effects::Effects;
 pub use host::{Answer, Host, HostError, HostPage, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
 pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
 pub use session::Session;
+pub use spans::{Span, SpanClock, SpanKind, SpanSink};

@@ -2,15 +2,16 @@
 //!
 //! The hosts of the gateway and of the triggers differ in where they read; they build their transactions here.
 
+use crate::spans::{Span, SpanClock, SpanKind, SpanSink};
 use crate::{Effects, TopicRef};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_log::{Clock, Log, LogError, TopicInfo};
 use weir_schema::{
-    CatalogVersion, FunctionName, Millis, Op, StateKey, TableName, TopicId, TopicName, Transaction, TxnId,
-    Write,
+    CatalogVersion, FunctionName, Millis, Op, StateKey, TableName, TopicId, TopicName, TraceContext,
+    Transaction, TxnId, Write,
 };
 
 /// One process's use of a log. Shared by its workers.
@@ -24,6 +25,8 @@ pub struct Session {
     writers: Mutex<HashSet<(FunctionName, TableName)>>,
     reserved: Mutex<HashMap<StateKey, Millis>>,
     has_reserved: AtomicBool,
+    spans: Option<Arc<dyn SpanSink>>,
+    span_clock: SpanClock,
 }
 
 /// How long a reservation holds at most.
@@ -45,7 +48,46 @@ impl Session {
             writers: Mutex::default(),
             reserved: Mutex::default(),
             has_reserved: AtomicBool::new(false),
+            spans: None,
+            span_clock: SpanClock::default(),
         }
+    }
+
+    /// The same, with its spans recorded.
+    #[must_use]
+    pub fn with_spans(self, sink: Arc<dyn SpanSink>) -> Self {
+        Self { spans: Some(sink), ..self }
+    }
+
+    /// Whether spans of this trace are recorded.
+    #[must_use]
+    pub fn records(&self, trace: &TraceContext) -> bool {
+        self.spans.is_some() && trace.is_sampled
+    }
+
+    /// Records a span that began at `started` and ends now, if anyone wants it. `fill` adds what is worth knowing.
+    pub fn record(
+        &self,
+        name: &'static str,
+        context: TraceContext,
+        parent: u64,
+        started: Instant,
+        fill: impl FnOnce(&mut Span),
+    ) {
+        let Some(sink) = self.spans.as_ref().filter(|_| context.is_sampled) else { return };
+        let mut span = Span {
+            context,
+            parent,
+            name,
+            kind: SpanKind::Internal,
+            start: self.span_clock.wall(started),
+            took: started.elapsed(),
+            attributes: Vec::new(),
+            error: None,
+            links: Vec::new(),
+        };
+        fill(&mut span);
+        sink.record(span);
     }
 
     /// The log.

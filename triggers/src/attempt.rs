@@ -5,7 +5,8 @@ use crate::trigger::Trigger;
 use bytes::Bytes;
 use std::sync::Arc;
 use weir_runtime::{
-    Args, Effects, EventContext, Failure, FailureKind, Invocation, Origin, Outcome, Reply, Session,
+    Args, Effects, EventContext, Failure, FailureKind, Invocation, Origin, Outcome, Reply, Session, Span,
+    SpanKind,
 };
 use weir_schema::{At, Cause, Record, Records, Source, TraceContext, header};
 use xxhash_rust::xxh3::Xxh3;
@@ -63,13 +64,38 @@ pub(crate) fn source(trigger: &Trigger, record: &Record<'_>) -> Source {
     Source::Event { topic: trigger.topic.clone(), partition: meta.at.partition, offset: meta.offset }
 }
 
-/// The trace that an event's handling belongs to: the append's, but a replay begins one of its own.
-pub(crate) fn trace(trigger: &Trigger, record: &Record<'_>) -> TraceContext {
+/// The span of an event's handling, and the append's: its parent, but for a replay, which begins a trace of its own.
+pub(crate) fn trace(trigger: &Trigger, record: &Record<'_>) -> (TraceContext, Option<TraceContext>) {
     let span = fastrand::u64(..);
-    let parent = record.header(header::TRACEPARENT).and_then(|v| std::str::from_utf8(v).ok());
-    match parent.and_then(TraceContext::parse).filter(|_| trigger.replay.is_none()) {
-        Some(parent) => parent.child(span),
-        None => TraceContext::root(fastrand::u128(..), span, true),
+    let append = record.header(header::TRACEPARENT).and_then(|v| std::str::from_utf8(v).ok());
+    let append = append.and_then(TraceContext::parse);
+    match append.filter(|_| trigger.replay.is_none()) {
+        Some(parent) => (parent.child(span), append),
+        None => (TraceContext::root(fastrand::u128(..), span, true), append),
+    }
+}
+
+/// What is worth knowing of an event's handling.
+pub(crate) fn describe(
+    span: &mut Span,
+    trigger: &Trigger,
+    record: &Record<'_>,
+    attempt: u32,
+    append: Option<TraceContext>,
+    failure: Option<&Failure>,
+) {
+    span.kind = SpanKind::Consumer;
+    span.attributes = vec![
+        ("messaging.destination.name", trigger.topic.to_string()),
+        ("messaging.destination.partition.id", record.meta.at.partition.to_string()),
+        ("messaging.kafka.offset", record.meta.offset.to_string()),
+        ("messaging.consumer.group.name", trigger.group.to_string()),
+        ("weir.function", trigger.function.to_string()),
+        ("weir.attempt", attempt.to_string()),
+    ];
+    span.error = failure.map(|f| f.message.clone());
+    if span.parent == 0 {
+        span.links.extend(append);
     }
 }
 

@@ -230,8 +230,9 @@ impl Home {
             {
                 return RunEnd::Ok(weir_runtime::Effects::default());
             }
-            let invocation =
-                attempt::invocation(&trigger, &start, &record, attempt::trace(&trigger, &record));
+            let (trace, append) = attempt::trace(&trigger, &record);
+            let started = std::time::Instant::now();
+            let invocation = attempt::invocation(&trigger, &start, &record, trace);
             let host = TriggerHost {
                 session: around.session.clone(),
                 dispatcher,
@@ -243,6 +244,11 @@ impl Home {
             };
             let code = around.code.borrow().clone();
             let outcome = around.worker.run(&code, &invocation, Rc::new(host)).await;
+            let parent = append.filter(|a| a.trace_id == trace.trace_id).map_or(0, |a| a.span_id);
+            around.session.record("deliver", trace, parent, started, |span| {
+                let failure = outcome.result.as_ref().err();
+                attempt::describe(span, &trigger, &record, start.attempt, append, failure);
+            });
             if let Err(failure) = &outcome.result {
                 report::failure(&trigger, at.partition, start.offset, start.attempt, failure);
             }

@@ -14,13 +14,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use weir_runtime::{Args, Invocation, Origin, Reply};
-use weir_schema::{FunctionName, Source, event_to_json};
+use weir_schema::{FunctionName, Source, TraceContext, event_to_json};
 
 /// A call for a worker.
 #[derive(Debug)]
 pub struct Call {
     /// What to run.
     pub invocation: Invocation,
+    /// The request's span.
+    pub trace: TraceContext,
     /// Commit nothing.
     pub dry: bool,
     /// Where the outcome goes.
@@ -41,11 +43,11 @@ impl Calls {
         Self { workers, next: AtomicUsize::new(0) }
     }
 
-    async fn run(&self, invocation: Invocation, dry: bool) -> Option<Done> {
+    async fn run(&self, invocation: Invocation, trace: TraceContext, dry: bool) -> Option<Done> {
         let (done, outcome) = oneshot::channel();
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let worker = self.workers.get(turn % self.workers.len().max(1))?;
-        worker.send(Call { invocation, dry, done }).await.ok()?;
+        worker.send(Call { invocation, trace, dry, done }).await.ok()?;
         outcome.await.ok()
     }
 }
@@ -96,6 +98,7 @@ async fn call(
         serde_json::from_slice::<serde::de::IgnoredAny>(&body)
             .map_err(|e| ApiError::bad(format!("the arguments are not JSON: {e}")))?;
     }
+    let (trace, _) = crate::request::trace(&headers, admin.settings.gateway.sample);
     let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
     let invocation = Invocation {
         id: id.clone(),
@@ -105,12 +108,12 @@ async fn call(
         cause: Source::Invocation(id.to_string()),
         hops: 0,
         attempt: 1,
-        traceparent: crate::request::trace(&headers).to_string().into(),
+        traceparent: trace.child(fastrand::u64(..)).to_string().into(),
         origin: Origin::Call,
         replay: None,
     };
     let stopping = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping");
-    let done = admin.calls.run(invocation, how.dry_run).await.ok_or_else(stopping)?;
+    let done = admin.calls.run(invocation, trace, how.dry_run).await.ok_or_else(stopping)?;
     Ok(if how.dry_run { dry_answer(&admin, done) } else { answer(done) })
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn append(
     for (i, event) in events.iter().enumerate() {
         check_size(i, event, admin.settings.event)?;
     }
-    let trace = crate::request::trace(&headers);
+    let (trace, _) = crate::request::trace(&headers, admin.settings.gateway.sample);
     let receipt = append_events(&admin.session, &topic, &events, &trace).await?;
     let appended: Vec<_> = receipt
         .offsets()
