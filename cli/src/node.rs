@@ -228,6 +228,9 @@ async fn start_triggers(
         let started = triggers.start(trigger, declared.start_from, is_first_start).await;
         passed.extend(started.with_context(|| format!("start the trigger {}", declared.name()))?);
     }
+    if run == RunTriggers::Yes {
+        triggers.keep_retention();
+    }
     Ok((triggers, passed))
 }
 

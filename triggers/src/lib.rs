@@ -16,6 +16,7 @@ pub mod parked;
 pub mod parked_list;
 mod pump;
 mod report;
+pub mod retention;
 mod trigger;
 
 pub use dispatcher::Dispatcher;

@@ -144,6 +144,21 @@ impl Triggers {
         Ok(is_told.then_some(Passed { trigger: name, events: passed }))
     }
 
+    /// Removes events past their topic's retention that nobody needs any more, now and from time to time.
+    pub fn keep_retention(&self) {
+        let inner = &self.inner;
+        inner.tasks.spawn(crate::retention::run(self.clone(), inner.shutdown.clone()));
+    }
+
+    /// Removes events past their topic's retention that nobody needs any more.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn trim_expired(&self) -> Result<(), LogError> {
+        let enabled: Vec<_> = self.lock().keys().cloned().collect();
+        crate::retention::trim_expired(&self.inner.session, &enabled).await
+    }
+
     /// Makes a trigger known without running it.
     pub fn declare(&self, trigger: Trigger) {
         self.lock().insert(trigger.group.clone(), Arc::new(trigger));
