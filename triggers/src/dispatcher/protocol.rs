@@ -177,6 +177,9 @@ pub enum CommandError {
     /// Its attempt is being committed.
     #[error("the event at offset {0} is being run; try again")]
     Busy(Offset),
+    /// The log refuses the change.
+    #[error("the log refused it: {0}")]
+    Refused(String),
     /// The partition is handed over, or moved; whoever has it then can be asked.
     #[error("the partition is being {0}; try again")]
     Unsettled(&'static str),
@@ -198,8 +201,8 @@ pub enum Action {
     Cancel(TxnId),
     /// `Log::commit`, in the order of these actions, then [`Input::Replied`].
     Commit(Arc<Transaction>),
-    /// Keep others from writing these rows for a while: they have conflicted again and again.
-    Reserve(Vec<StateKey>),
+    /// Keep others from writing these for a while, best until the next commit: they have conflicted again and again.
+    Reserve(Vec<What>),
     /// `Membership::release`. The dispatcher is done.
     Release,
     /// `Membership::settled`: what the unclean take-over left has been digested.

@@ -35,6 +35,9 @@ pub struct Settings {
     pub poll: Duration,
     /// Seeds the jitter of the retries.
     pub seed: u64,
+    /// A deliberate mistake, for the test that the simulation notices it.
+    #[cfg(any(test, feature = "mutations"))]
+    pub mutation: Option<crate::dispatcher::Mutation>,
 }
 
 impl Default for Settings {
@@ -55,6 +58,8 @@ impl Default for Settings {
             backoff: Duration::from_millis(100),
             poll: Duration::from_secs(1),
             seed: 0,
+            #[cfg(any(test, feature = "mutations"))]
+            mutation: None,
         }
     }
 }
