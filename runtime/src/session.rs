@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use weir_log::{Clock, Log, LogError, TopicInfo};
 use weir_schema::{
-    CatalogVersion, FunctionName, Millis, Op, StateKey, TableName, TopicId, TopicName, TraceContext,
-    Transaction, TxnId, Write,
+    CatalogVersion, FunctionName, Millis, Op, StateKey, StateRange, TableName, TopicId, TopicName,
+    TraceContext, Transaction, TxnId, Write,
 };
 
 /// One process's use of a log. Shared by its workers.
@@ -23,10 +23,17 @@ pub struct Session {
     sequence: AtomicU64,
     topics: RwLock<HashMap<String, TopicRef>>,
     writers: Mutex<HashSet<(FunctionName, TableName)>>,
-    reserved: Mutex<HashMap<StateKey, Millis>>,
+    reserved: Mutex<Reserved>,
     has_reserved: AtomicBool,
     spans: Option<Arc<dyn SpanSink>>,
     span_clock: SpanClock,
+}
+
+/// What requests keep off, and until when.
+#[derive(Default, Debug)]
+struct Reserved {
+    keys: HashMap<StateKey, Millis>,
+    ranges: Vec<(StateRange, Millis)>,
 }
 
 /// How long a reservation holds at most.
@@ -206,17 +213,20 @@ impl Session {
     }
 
     /// Asks requests to keep off these rows for a moment: a trigger that reads them has conflicted again and again.
-    pub fn reserve(&self, keys: &[StateKey], now: Millis) {
+    pub fn reserve(&self, keys: Vec<StateKey>, ranges: Vec<StateRange>, now: Millis) {
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        reserved.retain(|_, until| *until > now);
-        reserved.extend(keys.iter().map(|key| (key.clone(), now.after(RESERVED_FOR))));
-        self.has_reserved.store(!reserved.is_empty(), Ordering::Release);
+        let until = now.after(RESERVED_FOR);
+        reserved.keys.retain(|_, until| *until > now);
+        reserved.ranges.retain(|(_, until)| *until > now);
+        reserved.keys.extend(keys.into_iter().map(|key| (key, until)));
+        reserved.ranges.extend(ranges.into_iter().map(|range| (range, until)));
+        self.has_reserved.store(true, Ordering::Release);
     }
 
     /// Ends the reservations: what they were for has been committed.
     pub fn release_reserved(&self) {
         if self.has_reserved.swap(false, Ordering::AcqRel) {
-            self.reserved.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            *self.reserved.lock().unwrap_or_else(PoisonError::into_inner) = Reserved::default();
         }
     }
 
@@ -228,6 +238,9 @@ impl Session {
         }
         let now = self.clock.now();
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
-        writes.iter().any(|w| reserved.get(&w.key).is_some_and(|until| *until > now))
+        writes.iter().any(|w| {
+            let by_key = reserved.keys.get(&w.key).is_some_and(|until| *until > now);
+            by_key || reserved.ranges.iter().any(|(range, until)| *until > now && range.contains(&w.key))
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The home of one partition of one trigger: carries out what its dispatcher decides.
 
 use crate::attempt;
-use crate::dispatcher::{Action, Command, CommandError, Input, Report, RunEnd, Start};
+use crate::dispatcher::{Action, Command, CommandError, Input, Report, RunEnd, Start, What};
 use crate::host::TriggerHost;
 use crate::trigger::{Place, Trigger};
 use crate::{Dispatcher, report};
@@ -156,7 +156,7 @@ impl Home {
                 let commit = self.around.session.log().commit(transaction.clone());
                 self.spawn(async move { Input::Replied { id: transaction.id, outcome: commit.await } });
             }
-            Action::Reserve(keys) => self.around.session.reserve(&keys, self.now()),
+            Action::Reserve(reads) => self.reserve(reads),
             Action::Answer { request, result } => {
                 if let Some(answer) = self.answers.remove(&request) {
                     drop(answer.send(result)); // who asked may have gone
@@ -167,6 +167,17 @@ impl Home {
             Action::Release => return Err(Told::Released(self.place.clone(), self.epoch)),
         }
         Ok(true)
+    }
+
+    fn reserve(&self, reads: Vec<What>) {
+        let (mut keys, mut ranges) = (Vec::new(), Vec::new());
+        for what in reads {
+            match what {
+                What::Key(key) => keys.push(key),
+                What::Range(range) => ranges.push(range),
+            }
+        }
+        self.around.session.reserve(keys, ranges, self.now());
     }
 
     fn report(&self, report: &Report) {
