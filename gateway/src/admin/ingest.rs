@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use weir_log::{CommitError, Log, TopicInfo};
-use weir_runtime::Session;
+use weir_runtime::{Session, SpanKind};
 use weir_schema::{
     At, Cause, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction, event_from_json,
 };
@@ -89,7 +89,17 @@ pub(crate) async fn append_events(
     }
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
     transaction.appends.push(builder.build());
-    commit(&**session.log(), Arc::new(transaction)).await
+    let started = std::time::Instant::now();
+    let outcome = commit(&**session.log(), Arc::new(transaction)).await;
+    session.record("append", *trace, 0, started, |span| {
+        span.kind = SpanKind::Producer;
+        span.attributes = vec![
+            ("messaging.destination.name", topic.spec.name.to_string()),
+            ("weir.events", events.len().to_string()),
+        ];
+        span.error = outcome.as_ref().err().map(ToString::to_string);
+    });
+    outcome
 }
 
 /// Commits; an outcome that is not known is asked for again a few times.
