@@ -69,27 +69,28 @@ impl Host for TriggerHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        let (message, place, event) = (&*line.message, &*line.place, &self.event);
-        let (invocation, fields) = (&*self.invocation, std::str::from_utf8(&line.fields).unwrap_or_default());
-        match line.level {
-            LogLevel::Debug => {
-                tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Info => {
-                tracing::info!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Warn => {
-                tracing::warn!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Error => {
-                tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-        }
+        emit(&self.event, &self.invocation, &line);
     }
 
     fn chain(&self) -> Answer<String> {
         let (session, event) = (self.session.clone(), self.event.clone());
         Answer::Later(Box::pin(async move { chain(&session, event).await }))
+    }
+}
+
+/// Writes a function's log line to the process's log.
+pub(crate) fn emit(event: &Source, invocation: &str, line: &LogLine<'_>) {
+    let (message, place) = (&*line.message, &*line.place);
+    let fields = std::str::from_utf8(&line.fields).unwrap_or_default();
+    match line.level {
+        LogLevel::Debug => {
+            tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
+        }
+        LogLevel::Info => tracing::info!(target: "function", %event, invocation, place, fields, "{message}"),
+        LogLevel::Warn => tracing::warn!(target: "function", %event, invocation, place, fields, "{message}"),
+        LogLevel::Error => {
+            tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
+        }
     }
 }
 
@@ -180,7 +181,7 @@ async fn all_rows(
 }
 
 /// How an event came about, walked back through the log: the nearest first.
-async fn chain(session: &Session, event: Source) -> String {
+pub(crate) async fn chain(session: &Session, event: Source) -> String {
     let topics = session.topic_names();
     let mut text = event.to_string();
     let mut cause = event;

@@ -4,16 +4,18 @@ use crate::control;
 use crate::dispatcher::{Command, CommandError, Mode, PauseReason};
 use crate::group::GroupTask;
 use crate::pump::{HomeStatus, PumpHandle, ToPump};
+use crate::replay;
 use crate::trigger::{Place, Trigger};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::{CommitError, LogError, ReadLimit, TopicInfo, resolve};
 use weir_runtime::Session;
-use weir_schema::{At, GroupName, Offset, Position, TopicName};
+use weir_schema::{At, FunctionName, GroupName, Offset, Position, TopicName};
 
 /// How long a trigger may take to answer a command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -29,9 +31,17 @@ struct Inner {
     session: Arc<Session>,
     pumps: Arc<Vec<PumpHandle>>,
     triggers: Mutex<BTreeMap<GroupName, Arc<Trigger>>>,
+    running: Mutex<HashMap<GroupName, Running>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     hold: bool,
+}
+
+/// A trigger's task, and how it is ended.
+#[derive(Debug)]
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// A trigger that starts at the tail of a topic that has events already.
@@ -52,7 +62,7 @@ pub struct TriggerStatus {
     pub function: String,
     /// Its group.
     pub group: GroupName,
-    /// `live`, `probing`, `paused`, `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
+    /// `live`, `probing`, `paused`, `replaying` (it stands still for a replay), `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
     /// `stopped` (this process does not run it) or `orphaned` (a position without a trigger).
     pub state: &'static str,
     /// Events that are neither handled nor parked.
@@ -76,6 +86,16 @@ pub enum AskError {
         "the triggers of this log are run by another process, or are just being handed over: ask that one (--url)"
     )]
     NotHere,
+    /// An in-place replay of the same events runs.
+    #[error(
+        "{trigger} stands still for the replay {replay:?} and goes on when that is over (weir replay cancel {replay})"
+    )]
+    Held {
+        /// The trigger.
+        trigger: String,
+        /// The replay.
+        replay: String,
+    },
     /// The dispatcher's answer.
     #[error(transparent)]
     Refused(#[from] CommandError),
@@ -101,6 +121,7 @@ impl Triggers {
             session,
             pumps: Arc::new(pumps),
             triggers: Mutex::default(),
+            running: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown,
             hold,
@@ -129,19 +150,41 @@ impl Triggers {
             from.push((at, resolve(&**inner.session.log(), &topic, at.partition, position, now).await?));
         }
         let passed: u64 = from.iter().zip(&topic.earliest).map(|((_, f), e)| f.0.saturating_sub(e.0)).sum();
-        let membership = inner.session.log().join(&trigger.group, &from).await?;
         let name = format!("{}/{}", trigger.topic, trigger.name);
+        self.start_at(trigger, &from).await?;
+        let is_told = !is_known && start.is_none() && passed > 0;
+        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+    }
+
+    /// Starts a trigger whose positions, if it has none yet, are these.
+    pub(crate) async fn start_at(&self, trigger: Trigger, from: &[(At, Offset)]) -> Result<(), LogError> {
+        let inner = &self.inner;
+        let membership = inner.session.log().join(&trigger.group, from).await?;
         let trigger = Arc::new(trigger);
-        self.lock().insert(trigger.group.clone(), trigger.clone());
+        let group = trigger.group.clone();
+        self.lock().insert(group.clone(), trigger.clone());
         let task = GroupTask {
             session: inner.session.clone(),
             trigger,
             pumps: inner.pumps.clone(),
             hold: inner.hold,
         };
-        inner.tasks.spawn(task.run(membership, inner.shutdown.clone()));
-        let is_told = !is_known && start.is_none() && passed > 0;
-        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+        let stop = inner.shutdown.child_token();
+        let task = inner.tasks.spawn(task.run(membership, stop.clone()));
+        self.running().insert(group, Running { stop, task });
+        Ok(())
+    }
+
+    /// Ends a trigger here: what runs is finished and committed, its partitions are handed over.
+    pub(crate) async fn end(&self, group: &GroupName) {
+        self.lock().remove(group);
+        let running = self.running().remove(group);
+        if let Some(Running { stop, task }) = running {
+            stop.cancel();
+            if task.await.is_err() {
+                tracing::error!(%group, "the task of a trigger ended by a panic");
+            }
+        }
     }
 
     /// Removes events past their topic's retention that nobody needs any more, now and from time to time.
@@ -182,8 +225,12 @@ impl Triggers {
         for position in session.log().positions(None).await? {
             stored.entry(position.group).or_default().push((position.at, position.position));
         }
+        let held: HashMap<_, _> = replay::holds(session).await?.into_iter().collect();
         let mut all = Vec::new();
         for (group, mut positions) in stored {
+            if replay::is_replay(&group) {
+                continue;
+            }
             positions.sort_by_key(|(at, _)| *at);
             let trigger = self.lock().get(&group).cloned();
             let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
@@ -191,7 +238,11 @@ impl Triggers {
             let mut status = TriggerStatus {
                 topic: topic.spec.name.clone(),
                 function: trigger.as_ref().map_or_else(|| name.to_owned(), |t| t.name.to_string()),
-                state: if trigger.is_some() { self.state_of(&group, &homes) } else { "orphaned" },
+                state: match (&trigger, self.state_of(&group, &homes)) {
+                    (None, _) => "orphaned",
+                    (Some(_), "paused") if held.contains_key(&group) => "replaying",
+                    (Some(_), state) => state,
+                },
                 lag: 0,
                 lag_seconds: 0.0,
                 parked: crate::parked_list::count(session, &group).await?,
@@ -213,12 +264,15 @@ impl Triggers {
         self.ask_all(group, &Command::Pause).await
     }
 
-    /// Lets a paused trigger go on.
+    /// Lets a paused trigger go on. One that stands still for a replay goes on when that is over.
     ///
     /// # Errors
     /// `AskError`.
     pub async fn resume(&self, group: &GroupName) -> Result<(), AskError> {
         control::remember_pause(&self.inner.session, group, false).await?;
+        if let Some(replay) = replay::holder(&self.inner.session, group).await? {
+            return Err(AskError::Held { trigger: group.to_string(), replay });
+        }
         self.ask_all(group, &Command::Resume).await
     }
 
@@ -289,15 +343,43 @@ impl Triggers {
     /// There is none; the text lists those there are.
     pub fn named(&self, name: &str) -> Result<Arc<Trigger>, AskError> {
         let triggers = self.lock();
-        let found =
-            triggers.values().find(|t| format!("{}/{}", t.topic, t.name) == name || t.group.as_str() == name);
+        let live = || triggers.values().filter(|t| t.replay.is_none());
+        let found = live().find(|t| format!("{}/{}", t.topic, t.name) == name || t.group.as_str() == name);
         found.cloned().ok_or_else(|| {
-            let known: Vec<_> = triggers.values().map(|t| format!("{}/{}", t.topic, t.name)).collect();
+            let known: Vec<_> = live().map(|t| format!("{}/{}", t.topic, t.name)).collect();
             AskError::NoTrigger(format!("{name} (triggers: {})", known.join(", ")))
         })
     }
 
-    async fn ask_all(&self, group: &GroupName, command: &Command) -> Result<(), AskError> {
+    /// The trigger of `topic` that is called `function`, or runs it.
+    pub(crate) fn live(&self, topic: &TopicName, function: &FunctionName) -> Option<Arc<Trigger>> {
+        let triggers = self.lock();
+        let mut live = triggers.values().filter(|t| t.replay.is_none() && t.topic == *topic);
+        let named = live.clone().find(|t| t.name == *function);
+        named.or_else(|| live.find(|t| t.function == *function)).cloned()
+    }
+
+    /// Asks one worker, any, to do something beside its triggers.
+    pub(crate) async fn lend_worker(&self, message: ToPump) -> Result<(), AskError> {
+        let turn = fastrand::usize(..self.inner.pumps.len().max(1));
+        let pump = self.inner.pumps.get(turn).ok_or(AskError::NotHere)?;
+        pump.0.send(message).await.map_err(|_| AskError::NotHere)
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.inner.session
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.inner.shutdown
+    }
+
+    /// Runs a task that the end of the process waits for.
+    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(task);
+    }
+
+    pub(crate) async fn ask_all(&self, group: &GroupName, command: &Command) -> Result<(), AskError> {
         let trigger = self.trigger(group)?;
         for at in self.topic(&trigger.topic).await?.partitions() {
             match self.ask(&Place { group: group.clone(), at }, command.clone()).await {
@@ -309,7 +391,7 @@ impl Triggers {
         Ok(())
     }
 
-    async fn homes(&self) -> Vec<HomeStatus> {
+    pub(crate) async fn homes(&self) -> Vec<HomeStatus> {
         let mut all = Vec::new();
         for pump in self.inner.pumps.iter() {
             let (answer, answered) = oneshot::channel();
@@ -348,9 +430,13 @@ impl Triggers {
         Ok(())
     }
 
-    async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
+    pub(crate) async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
         let topics = self.inner.session.log().topics().await?;
         topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<GroupName, Running>> {
+        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Arc<Trigger>>> {
