@@ -81,6 +81,7 @@ pub struct AdminSettings {
 pub fn router(admin: Admin) -> Router {
     let v1 = Router::new()
         .route("/metrics", get(health::metrics))
+        .route("/v1/openapi.json", get(openapi))
         .route("/v1/status", get(health::status))
         .merge(topics::routes())
         .merge(events::routes(admin.settings.body))
@@ -118,6 +119,10 @@ async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> 
 /// Compares without telling by its time how much was right.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (x, y)| different | (x ^ y)) == 0
+}
+
+async fn openapi() -> impl axum::response::IntoResponse {
+    ([(http::header::CONTENT_TYPE, "application/json")], include_str!("admin/openapi.json"))
 }
 
 async fn not_found(request: Request) -> ApiError {
