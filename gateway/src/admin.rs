@@ -26,7 +26,6 @@ use http::StatusCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Session;
-use weir_schema::TopicName;
 use weir_triggers::Triggers;
 
 /// What the admin API acts on.
@@ -67,14 +66,8 @@ pub struct AdminSettings {
     pub app: String,
     /// `development`, `production`, …
     pub env: String,
-    /// The topics that the configuration declares.
-    pub declared: Vec<TopicName>,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Bytes of one event: key, value and headers.
-    pub event: usize,
-    /// Limits and exceptions of functions, for calls.
-    pub gateway: Arc<crate::Settings>,
 }
 
 /// The whole API, health checks included.

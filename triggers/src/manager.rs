@@ -1,11 +1,11 @@
 //! All triggers of a process: starts them, says how they are, and passes on what people ask of them.
 
 use crate::control;
-use crate::dispatcher::{Command, CommandError, Mode, PauseReason};
+use crate::dispatcher::{Command, CommandError, Mode, PauseReason, Selection};
 use crate::group::GroupTask;
 use crate::pump::{HomeStatus, PumpHandle, ToPump};
 use crate::trigger::{Place, Trigger};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -28,10 +28,17 @@ pub struct Triggers {
 struct Inner {
     session: Arc<Session>,
     pumps: Arc<Vec<PumpHandle>>,
-    triggers: Mutex<BTreeMap<GroupName, Arc<Trigger>>>,
+    triggers: Mutex<BTreeMap<GroupName, Known>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     hold: bool,
+}
+
+/// A trigger, and its task if it runs.
+#[derive(Debug)]
+struct Known {
+    trigger: Arc<Trigger>,
+    running: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
 }
 
 /// A trigger that starts at the tail of a topic that has events already.
@@ -132,14 +139,15 @@ impl Triggers {
         let membership = inner.session.log().join(&trigger.group, &from).await?;
         let name = format!("{}/{}", trigger.topic, trigger.name);
         let trigger = Arc::new(trigger);
-        self.lock().insert(trigger.group.clone(), trigger.clone());
         let task = GroupTask {
             session: inner.session.clone(),
-            trigger,
+            trigger: trigger.clone(),
             pumps: inner.pumps.clone(),
             hold: inner.hold,
         };
-        inner.tasks.spawn(task.run(membership, inner.shutdown.clone()));
+        let stop = inner.shutdown.child_token();
+        let running = Some((stop.clone(), inner.tasks.spawn(task.run(membership, stop))));
+        self.lock().insert(trigger.group.clone(), Known { trigger, running });
         let is_told = !is_known && start.is_none() && passed > 0;
         Ok(is_told.then_some(Passed { trigger: name, events: passed }))
     }
@@ -161,7 +169,18 @@ impl Triggers {
 
     /// Makes a trigger known without running it.
     pub fn declare(&self, trigger: Trigger) {
-        self.lock().insert(trigger.group.clone(), Arc::new(trigger));
+        self.lock().insert(trigger.group.clone(), Known { trigger: Arc::new(trigger), running: None });
+    }
+
+    /// Stops a trigger at an event's boundary and forgets that it is known; its position stays.
+    pub async fn stop(&self, group: &GroupName) {
+        let known = self.lock().remove(group);
+        if let Some((stop, task)) = known.and_then(|k| k.running) {
+            stop.cancel();
+            if task.await.is_err() {
+                tracing::error!(%group, "the trigger's task ended by a panic");
+            }
+        }
     }
 
     /// Waits until every partition has been handed over, after the shutdown was asked for.
@@ -185,7 +204,7 @@ impl Triggers {
         let mut all = Vec::new();
         for (group, mut positions) in stored {
             positions.sort_by_key(|(at, _)| *at);
-            let trigger = self.lock().get(&group).cloned();
+            let trigger = self.lock().get(&group).map(|k| k.trigger.clone());
             let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
             let name = group.as_str().split_once('/').map_or(group.as_str(), |(_, name)| name);
             let mut status = TriggerStatus {
@@ -244,6 +263,34 @@ impl Triggers {
         Ok(offsets)
     }
 
+    /// Every trigger that is known.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Trigger>> {
+        self.lock().values().map(|k| k.trigger.clone()).collect()
+    }
+
+    /// Tries every parked event of this process's triggers now.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn redrive_all(&self) -> Result<(), LogError> {
+        let topics = self.inner.session.log().topics().await?;
+        let parked = crate::parked_list::list(&self.inner.session, None).await?;
+        let mut places = HashSet::new();
+        for event in parked {
+            let Some(topic) = topics.iter().find(|t| t.spec.name == event.entry.topic) else { continue };
+            places.insert(Place {
+                group: event.group,
+                at: At { topic: topic.id, partition: event.entry.partition },
+            });
+        }
+        for place in places {
+            // one that was handled in the meantime is no error
+            self.ask(&place, Command::Redrive(Selection::All)).await.ok();
+        }
+        Ok(())
+    }
+
     /// Asks the dispatcher of one partition.
     ///
     /// # Errors
@@ -280,7 +327,10 @@ impl Triggers {
     /// # Errors
     /// There is none.
     pub fn trigger(&self, group: &GroupName) -> Result<Arc<Trigger>, AskError> {
-        self.lock().get(group).cloned().ok_or_else(|| AskError::NoTrigger(group.to_string()))
+        self.lock()
+            .get(group)
+            .map(|k| k.trigger.clone())
+            .ok_or_else(|| AskError::NoTrigger(group.to_string()))
     }
 
     /// The trigger that is called `TOPIC/NAME`.
@@ -288,11 +338,11 @@ impl Triggers {
     /// # Errors
     /// There is none; the text lists those there are.
     pub fn named(&self, name: &str) -> Result<Arc<Trigger>, AskError> {
-        let triggers = self.lock();
-        let found =
-            triggers.values().find(|t| format!("{}/{}", t.topic, t.name) == name || t.group.as_str() == name);
+        let triggers: Vec<_> = self.lock().values().map(|k| k.trigger.clone()).collect();
+        let names = |t: &Trigger| format!("{}/{}", t.topic, t.name);
+        let found = triggers.iter().find(|t| names(t) == name || t.group.as_str() == name);
         found.cloned().ok_or_else(|| {
-            let known: Vec<_> = triggers.values().map(|t| format!("{}/{}", t.topic, t.name)).collect();
+            let known: Vec<_> = triggers.iter().map(|t| names(t)).collect();
             AskError::NoTrigger(format!("{name} (triggers: {})", known.join(", ")))
         })
     }
@@ -353,7 +403,7 @@ impl Triggers {
         topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Arc<Trigger>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Known>> {
         self.inner.triggers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
