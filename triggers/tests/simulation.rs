@@ -53,7 +53,9 @@ fn every_schedule_keeps_its_promise() {
         for seed in seeds.clone() {
             let outcome = std::panic::catch_unwind(|| run(seed, None));
             match outcome {
-                Ok(o) if !o.errors.is_empty() => println!("SURVEY {seed} {}", o.errors[0].chars().take(150).collect::<String>()),
+                Ok(o) if !o.errors.is_empty() => {
+                    println!("SURVEY {seed} {}", o.errors[0].chars().take(150).collect::<String>())
+                }
                 Err(_) => println!("SURVEY {seed} panic"),
                 _ => {}
             }

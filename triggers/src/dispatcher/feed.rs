@@ -179,8 +179,8 @@ impl Dispatcher {
         }));
     }
 
-    /// With the breaker open: one at a time, in turn over all that may start, not only over keys that have failed: these
-    /// may fail for ever.
+    /// With the breaker open: one at a time, in turn over all that may start. Not only over keys that have failed, and
+    /// not only as far as conflicts let events run ahead: these may fail for ever.
     fn probe(&mut self) {
         let Some(probe) = self.probe.filter(|p| self.now >= p.next && self.may_probe()) else { return };
         let head = self.window.settled();
@@ -200,8 +200,7 @@ impl Dispatcher {
     fn may_probe_slot(&self, offset: Offset, head: usize) -> bool {
         let i = self.window.index_of(offset).expect("what is ready is in the window");
         let has_failed = || self.judged.has_failed(&self.window.at(i).lane());
-        let end = self.limit.max(self.flying() + 1);
-        i < end && self.may_start(i, head) && (!self.has(Mutation::ProbeFailedKeys) || has_failed())
+        self.may_start(i, head) && (!self.has(Mutation::ProbeFailedKeys) || has_failed())
     }
 
     fn read_on(&mut self) {
