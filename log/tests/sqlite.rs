@@ -377,6 +377,20 @@ async fn what_is_ambiguous_stays_so_until_it_is_known() {
     assert_eq!(offsets(&f.log.commit(other).await.expect("committed")), [1]);
 }
 
+/// Checkpoints keep up, so that the write-ahead log begins again at its start and stays small.
+#[tokio::test]
+async fn the_write_ahead_log_stays_bounded_under_load() {
+    let (_folder, path) = folder();
+    let f = fixture(&path, SqliteOptions::default()).await;
+    let at = f.partition().await;
+    let long = "x".repeat(1 << 20);
+    for _ in 0..160 {
+        f.append(at, &[&long]).await;
+    }
+    let wal = std::fs::metadata(path.with_file_name("log.db-wal")).expect("it is there").len();
+    assert!(wal < 100 << 20, "{wal} bytes for 160 MiB of events");
+}
+
 /// Many that find no file make one together.
 #[test]
 fn a_new_file_may_be_opened_by_many_at_once() {
