@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use weir_gateway::{Admin, AdminSettings, Calls};
+use weir_gateway::{Admin, AdminSettings, Calls, Router};
 use weir_log::{Driver, Log, LogConfig, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Worker, WorkerOptions};
 use weir_schema::TopicName;
@@ -54,19 +54,20 @@ impl Node {
     /// Opens the log, compiles the project and starts the workers.
     pub(crate) async fn start(project: &Project, options: NodeOptions) -> anyhow::Result<Self> {
         let root = project.root.clone();
+        let settings = Arc::new(project.gateway_settings());
         let served = tokio::task::spawn_blocking(move || load(&root, None));
         let log = open_log(project).await?;
         let otlp = project.config().telemetry.otlp.as_ref();
         let otlp =
             otlp.map(|url| Otlp::new(url, project.config().app_name.as_str())).transpose()?.map(Arc::new);
         let session = Arc::new(session(project, log.clone(), otlp.clone()));
-        declare_topics(project, &log, &session).await?;
+        declare_topics(project, &session).await?;
         let served = served.await.context("compile the project")?;
-        let served = served.unwrap_or_else(|mistakes| without_routes(&project.root, &mistakes));
+        let (code, router) = served.unwrap_or_else(|mistakes| without_routes(&project.root, &mistakes));
+        let served = weir_gateway::Project { code, router, settings };
         let (code, code_seen) = watch::channel(served.code.clone());
         let (live, live_seen) = watch::channel(Arc::new(served));
         let (shutdown, stop) = (CancellationToken::new(), CancellationToken::new());
-        let settings = Arc::new(project.gateway_settings());
         let (mut pumps, mut calls, mut workers) = (Vec::new(), Vec::new(), Vec::new());
         let mut listeners = options.listeners.into_iter();
         for index in 0..listeners.len().max(1) {
@@ -77,7 +78,6 @@ impl Node {
                 session: session.clone(),
                 live: live_seen.clone(),
                 code: code_seen.clone(),
-                settings: settings.clone(),
                 inbox,
                 calls: calls_seen,
                 listener: listeners.next(),
@@ -101,7 +101,7 @@ impl Node {
             live: live_seen,
             calls: Arc::new(Calls::new(calls)),
             triggers,
-            settings: Arc::new(admin_settings(project, settings)),
+            settings: Arc::new(admin_settings(project)),
             shutdown: shutdown.clone(),
             metrics: numbers::start(),
         };
@@ -133,7 +133,7 @@ impl Node {
 
 /// Compiles a project and reads its routes. What is wrong with the routes is returned; functions that do not compile
 /// are in the code itself.
-pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<weir_gateway::Project, Vec<String>> {
+pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<(Arc<Code>, Arc<Router>), Vec<String>> {
     let code = Arc::new(match before {
         Some(code) => code.reload(root),
         None => Code::load(root),
@@ -142,15 +142,15 @@ pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<weir_gateway::P
     let routes =
         worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
     let router = Arc::new(weir_gateway::read_routes(routes)?);
-    Ok(weir_gateway::Project { code, router })
+    Ok((code, router))
 }
 
 /// Serves what there is: every route answers 404 until app/gateway.lua is mended.
-fn without_routes(root: &Path, mistakes: &[String]) -> weir_gateway::Project {
+fn without_routes(root: &Path, mistakes: &[String]) -> (Arc<Code>, Arc<Router>) {
     for mistake in mistakes {
         tracing::error!("{mistake}");
     }
-    weir_gateway::Project { code: Arc::new(Code::load(root)), router: Arc::default() }
+    (Arc::new(Code::load(root)), Arc::default())
 }
 
 async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
@@ -177,7 +177,7 @@ fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Ses
     }
 }
 
-async fn declare_topics(project: &Project, log: &Arc<dyn Log>, session: &Session) -> anyhow::Result<()> {
+pub(crate) async fn declare_topics(project: &Project, session: &Session) -> anyhow::Result<()> {
     for topic in &project.config().topics {
         let spec = TopicSpec {
             name: topic.name.clone(),
@@ -185,26 +185,23 @@ async fn declare_topics(project: &Project, log: &Arc<dyn Log>, session: &Session
             partitioner: topic.partitioner,
             retention: topic.retention,
         };
-        log.create_topic(&spec).await.with_context(|| format!("create the topic {}", topic.name))?;
+        session
+            .log()
+            .create_topic(&spec)
+            .await
+            .with_context(|| format!("create the topic {}", topic.name))?;
     }
-    let declared = declared(project);
+    let declared: Vec<TopicName> = project.config().topics.iter().map(|t| t.name.clone()).collect();
     session.refresh_topics(|t| declared.contains(&t.spec.name)).await.context("list the topics")
 }
 
-fn declared(project: &Project) -> Vec<TopicName> {
-    project.config().topics.iter().map(|t| t.name.clone()).collect()
-}
-
-fn admin_settings(project: &Project, gateway: Arc<weir_gateway::Settings>) -> AdminSettings {
+fn admin_settings(project: &Project) -> AdminSettings {
     let config = project.config();
     AdminSettings {
         token: config.admin.token.as_ref().map(|t| t.reveal().to_owned()).unwrap_or_default(),
         app: config.app_name.to_string(),
         env: config.environment.as_str().to_owned(),
-        declared: declared(project),
         body: bytes(config.limits.body),
-        event: bytes(config.limits.event),
-        gateway,
     }
 }
 
@@ -234,8 +231,43 @@ async fn start_triggers(
     Ok((triggers, passed))
 }
 
+/// After a reload: triggers that are new, gone or changed are started, stopped or started again; and the parked events
+/// of all are tried again at once, for the functions that failed them may be mended.
+pub(crate) async fn change_triggers(
+    project: &Project,
+    triggers: &Triggers,
+    served: &weir_gateway::Project,
+    has_new_config: bool,
+) {
+    if has_new_config {
+        let wanted: Vec<_> = project.config().triggers.iter().filter(|t| t.enabled).collect();
+        for known in triggers.all() {
+            let same = wanted.iter().map(|d| trigger(project, d, served)).any(|t| t.is_same(&known));
+            if !same {
+                triggers.stop(&known.group).await;
+            }
+        }
+        let known = triggers.all();
+        for declared in wanted.iter().filter(|d| !known.iter().any(|t| t.group == d.group)) {
+            let started =
+                triggers.start(trigger(project, declared, served), declared.start_from, false).await;
+            match started {
+                Ok(_) => tracing::info!(trigger = declared.name(), "started"),
+                Err(error) => tracing::error!(trigger = declared.name(), %error, "cannot start the trigger"),
+            }
+        }
+    }
+    if let Err(error) = triggers.redrive_all().await {
+        tracing::debug!(%error, "parked events wait for their time");
+    }
+}
+
 /// A trigger whose name is no function but the path of a POST route runs that route's function.
-fn trigger(project: &Project, declared: &weir_config::Trigger, served: &weir_gateway::Project) -> Trigger {
+pub(crate) fn trigger(
+    project: &Project,
+    declared: &weir_config::Trigger,
+    served: &weir_gateway::Project,
+) -> Trigger {
     let name = &declared.function;
     let is_function = served.code.functions().contains(name);
     let routed = served.router.find("POST", &format!("/{name}")).map(|m| m.route.function.clone());

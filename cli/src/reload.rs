@@ -1,16 +1,18 @@
 //! `weir dev`: a save under `app/`, `lib/` or `config/` is served at once.
 
-use crate::node::{Node, load};
+use crate::node::{self, Node, load};
 use crate::project::{CONFIG, Project};
 use anyhow::Context as _;
 use notify::RecursiveMode;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use weir_runtime::Code;
+use weir_gateway::Router;
+use weir_runtime::{Code, Session};
+use weir_triggers::Triggers;
 
 /// A save comes as several events: what comes within this time is one.
 const SETTLE: Duration = Duration::from_millis(15);
@@ -19,24 +21,33 @@ const SETTLE: Duration = Duration::from_millis(15);
 const POLL: Duration = Duration::from_millis(250);
 
 /// Watches until it is dropped.
-pub(crate) struct Watching {
-    _watcher: Box<dyn notify::Watcher + Send>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(crate) struct Watching(
+    #[expect(dead_code, reason = "dropping it ends the watch")] Box<dyn notify::Watcher + Send>,
+);
 
 impl std::fmt::Debug for Watching {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watching").finish_non_exhaustive()
+        f.debug_tuple("Watching").finish()
     }
 }
 
 struct Reloader {
-    root: PathBuf,
+    project: Project,
+    /// Opens the project again as it was opened.
+    reopen: Box<dyn Fn() -> anyhow::Result<Project> + Send>,
+    session: Arc<Session>,
+    triggers: Triggers,
     code: watch::Sender<Arc<Code>>,
     live: watch::Sender<Arc<weir_gateway::Project>>,
+    runtime: Handle,
 }
 
-pub(crate) fn watch(project: &Project, node: &Node) -> anyhow::Result<Watching> {
+/// Watches the project of `node`; `reopen` reads its configuration again.
+pub(crate) fn watch(
+    project: Project,
+    node: &Node,
+    reopen: impl Fn() -> anyhow::Result<Project> + Send + 'static,
+) -> anyhow::Result<Watching> {
     let (sender, changes) = sync_channel(256);
     let told = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|e| !e.kind.is_access()) {
@@ -50,9 +61,21 @@ pub(crate) fn watch(project: &Project, node: &Node) -> anyhow::Result<Watching> 
             .watch(folder, RecursiveMode::Recursive)
             .with_context(|| format!("watch {}", folder.display()))?;
     }
-    let reloader = Reloader { root: project.root.clone(), code: node.code.clone(), live: node.live.clone() };
-    let thread = std::thread::Builder::new().name("reload".into()).spawn(move || reloader.run(&changes));
-    Ok(Watching { _watcher: watcher, thread: Some(thread.context("start a thread")?) })
+    let reloader = Reloader {
+        project,
+        reopen: Box::new(reopen),
+        session: node.admin.session.clone(),
+        triggers: node.admin.triggers.clone(),
+        code: node.code.clone(),
+        live: node.live.clone(),
+        runtime: Handle::current(),
+    };
+    // ends when the watcher, and so its channel, is gone
+    std::thread::Builder::new()
+        .name("reload".into())
+        .spawn(move || reloader.run(&changes))
+        .context("start a thread")?;
+    Ok(Watching(watcher))
 }
 
 /// The system's watcher; a poll where it has none (network and container mounts).
@@ -70,8 +93,8 @@ fn watcher(
 }
 
 impl Reloader {
-    fn run(&self, changes: &Receiver<()>) {
-        let mut config = modified(&self.root.join(CONFIG));
+    fn run(mut self, changes: &Receiver<()>) {
+        let mut text = config_text(&self.project.root);
         while changes.recv().is_ok() {
             loop {
                 match changes.recv_timeout(SETTLE) {
@@ -80,47 +103,97 @@ impl Reloader {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
-            self.reload();
-            let now = modified(&self.root.join(CONFIG));
-            if now != config {
-                tracing::warn!("{CONFIG} has changed: restart to take it over");
-                config = now;
-            }
+            let now = config_text(&self.project.root);
+            let has_new_config = now != text && self.reload_config();
+            text = now;
+            self.reload_code(has_new_config);
         }
     }
 
+    /// Takes over the configuration; a mistake leaves the last good one in force.
+    fn reload_config(&mut self) -> bool {
+        let project = match (self.reopen)() {
+            Ok(project) => project,
+            Err(mistakes) => {
+                tracing::error!("{mistakes:#}");
+                return false;
+            }
+        };
+        for warning in &project.loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        for key in needs_restart(&self.project, &project) {
+            tracing::warn!("{CONFIG}: {key} has changed: restart to take it over");
+        }
+        let declared = self.runtime.block_on(node::declare_topics(&project, &self.session));
+        if let Err(error) = declared {
+            tracing::error!("{error:#}");
+            return false;
+        }
+        self.project = project;
+        true
+    }
+
     /// Serves what is on disk; what does not compile is said, and what else is there keeps its last good version.
-    fn reload(&self) {
+    fn reload_code(&self, has_new_config: bool) {
         let before = self.live.borrow().clone();
-        let is_same = |code: &Code| code.version() == before.code.version();
-        let served = match load(&self.root, Some(&before.code)) {
-            Ok(served) if is_same(&served.code) => return,
+        let (code, router) = match load(&self.project.root, Some(&before.code)) {
             Ok(served) => served,
             Err(mistakes) => {
                 for mistake in mistakes {
                     tracing::error!("{mistake}");
                 }
                 // routes stay as they were; functions are reloaded all the same
-                let code = Arc::new(before.code.reload(&self.root));
-                weir_gateway::Project { code, router: before.router.clone() }
+                (Arc::new(before.code.reload(&self.project.root)), before.router.clone())
             }
         };
-        for error in served.code.errors() {
+        if code.version() == before.code.version() && !has_new_config {
+            return;
+        }
+        for error in code.errors() {
             tracing::error!("{error}");
         }
-        tracing::info!(version = served.code.version(), "reloaded");
-        drop(self.code.send_replace(served.code.clone()));
-        drop(self.live.send_replace(Arc::new(served)));
+        tracing::info!(version = code.version(), "reloaded");
+        self.serve(code, router, &before, has_new_config);
+    }
+
+    fn serve(
+        &self,
+        code: Arc<Code>,
+        router: Arc<Router>,
+        before: &weir_gateway::Project,
+        has_new_config: bool,
+    ) {
+        let settings =
+            if has_new_config { Arc::new(self.project.gateway_settings()) } else { before.settings.clone() };
+        self.code.send_replace(code.clone());
+        let served = Arc::new(weir_gateway::Project { code, router, settings });
+        self.live.send_replace(served.clone());
+        self.runtime.block_on(node::change_triggers(&self.project, &self.triggers, &served, has_new_config));
     }
 }
 
-fn modified(file: &Path) -> Option<std::time::SystemTime> {
-    std::fs::metadata(file).and_then(|m| m.modified()).ok()
+fn config_text(root: &Path) -> Option<Vec<u8>> {
+    std::fs::read(root.join(CONFIG)).ok()
 }
 
-impl Drop for Watching {
-    fn drop(&mut self) {
-        // the thread ends when the watcher, and so its channel, is gone
-        drop(self.thread.take());
-    }
+/// What a running server cannot take over.
+fn needs_restart(before: &Project, after: &Project) -> Vec<&'static str> {
+    let (before, after) = (before.config(), after.config());
+    let mut keys = Vec::new();
+    let mut differs = |is: bool, key| {
+        if is {
+            keys.push(key)
+        }
+    };
+    differs(before.gateway != after.gateway, "functionInvoker");
+    differs(before.write_proxy != after.write_proxy, "writeProxyListen");
+    differs(before.admin != after.admin, "weir.admin");
+    differs(before.health != after.health, "weir.health");
+    differs(before.log != after.log, "logStorage");
+    differs(before.app_name != after.app_name, "appName");
+    differs(before.telemetry != after.telemetry, "weir.telemetry");
+    differs(before.data_dir != after.data_dir, "weir.dataDir");
+    differs(before.function_variables != after.function_variables, "envVar");
+    keys
 }

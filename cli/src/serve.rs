@@ -7,7 +7,6 @@ use crate::project::{Project, bytes};
 use crate::run_file::RunFile;
 use crate::{logging, reload, signals, terminal};
 use anyhow::Context as _;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,13 +21,15 @@ pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
     if dev.fresh {
         delete_log(&project)?;
     }
-    serve(global, &project, &dev.serve, DEV_WAIT).await
+    let (global_again, dir, flags) = (global.clone(), dev.dir.clone(), flags(&dev.serve));
+    let reopen = move || Project::open(&global_again, dir.as_deref(), Mode::Dev, &flags);
+    serve(global, project, &dev.serve, DEV_WAIT, reopen).await
 }
 
 pub(crate) async fn start(global: &Global, start: &Start) -> anyhow::Result<()> {
     let wait = weir_schema::parse_duration(&start.wait).context("--wait")?;
     let project = Project::open(global, start.dir.as_deref(), Mode::Start, &flags(&start.serve))?;
-    serve(global, &project, &start.serve, wait).await
+    serve(global, project, &start.serve, wait, || unreachable!("only `weir dev` reloads")).await
 }
 
 fn flags(serve: &Serve) -> Flags {
@@ -55,7 +56,13 @@ fn delete_log(project: &Project) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn serve(global: &Global, project: &Project, options: &Serve, wait: Duration) -> anyhow::Result<()> {
+async fn serve(
+    global: &Global,
+    project: Project,
+    options: &Serve,
+    wait: Duration,
+    reopen: impl Fn() -> anyhow::Result<Project> + Send + 'static,
+) -> anyhow::Result<()> {
     let is_dev = project.mode == Mode::Dev;
     logging::start(global.log_level.as_deref(), project.config().telemetry.log_format, is_dev)?;
     for warning in &project.loaded.warnings {
@@ -66,17 +73,17 @@ async fn serve(global: &Global, project: &Project, options: &Serve, wait: Durati
     let listeners = Listeners::bind(project.config(), workers.max(1))?;
     let addresses = listeners.addresses()?;
     let run = NodeOptions { listeners: listeners.gateway, triggers: RunTriggers::Yes };
-    let node = Node::start(project, run).await?;
+    let node = Node::start(&project, run).await?;
     let edges = TaskTracker::new();
     let shutdown = node.shutdown();
     serve_router(&edges, listeners.admin, admin_router(node.admin.clone()), shutdown.clone())?;
     if let Some(health) = listeners.health {
         serve_router(&edges, health, health_router(&node.admin), shutdown.clone())?;
     }
-    serve_router(&edges, listeners.write_proxy, proxy(project, &node), shutdown.clone())?;
+    serve_router(&edges, listeners.write_proxy, proxy(&project, &node), shutdown.clone())?;
     let run_file = RunFile::write(&project.data_dir(), &addresses)?;
-    terminal::ready(project, &node, &addresses);
-    let watching = is_dev.then(|| reload::watch(project, &node)).transpose()?;
+    terminal::ready(&project, &node, &addresses);
+    let watching = if is_dev { Some(reload::watch(project, &node, reopen)?) } else { None };
     signals::wait().await;
     tracing::info!("stopping: what has begun may end (again Ctrl-C ends at once)");
     drop(watching);
@@ -109,7 +116,6 @@ fn proxy(project: &Project, node: &Node) -> axum::Router {
     let token = config.admin.token.as_ref().filter(|_| config.write_proxy.needs_token);
     write_proxy(WriteProxy {
         session: node.admin.session.clone(),
-        declared: Arc::new(node.admin.settings.declared.clone()),
         token: token.map(|t| t.reveal().to_owned()).unwrap_or_default(),
         body: bytes(config.limits.body),
     })

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
-use weir_gateway::{Call, Gateway, Live, Settings, Transactor};
+use weir_gateway::{Call, Gateway, Live, Transactor};
 use weir_runtime::{Code, Session, Worker, WorkerOptions};
 use weir_triggers::{Inbox, Pump};
 
@@ -21,7 +21,6 @@ pub(crate) struct WorkerParts {
     pub(crate) session: Arc<Session>,
     pub(crate) live: Live,
     pub(crate) code: watch::Receiver<Arc<Code>>,
-    pub(crate) settings: Arc<Settings>,
     pub(crate) inbox: Inbox,
     pub(crate) calls: mpsc::Receiver<Call>,
     /// None where nothing is served.
@@ -53,7 +52,7 @@ fn run(parts: WorkerParts) -> anyhow::Result<()> {
 
 async fn serve(parts: WorkerParts, worker: Rc<Worker>) -> anyhow::Result<()> {
     let transactor = Transactor { worker: worker.clone(), session: parts.session.clone() };
-    let gateway = Gateway::new(transactor.clone(), parts.live.clone(), parts.settings);
+    let gateway = Gateway::new(transactor.clone(), parts.live.clone());
     let pump = Pump::new(parts.session, worker, parts.code, parts.inbox);
     let accept = async {
         match parts.listener {

@@ -26,7 +26,6 @@ use http::StatusCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Session;
-use weir_schema::TopicName;
 use weir_triggers::Triggers;
 
 /// What the admin API acts on.
@@ -67,20 +66,15 @@ pub struct AdminSettings {
     pub app: String,
     /// `development`, `production`, …
     pub env: String,
-    /// The topics that the configuration declares.
-    pub declared: Vec<TopicName>,
     /// Bytes of a request's body.
     pub body: usize,
-    /// Bytes of one event: key, value and headers.
-    pub event: usize,
-    /// Limits and exceptions of functions, for calls.
-    pub gateway: Arc<crate::Settings>,
 }
 
 /// The whole API, health checks included.
 pub fn router(admin: Admin) -> Router {
     let v1 = Router::new()
         .route("/metrics", get(health::metrics))
+        .route("/v1/openapi.json", get(openapi))
         .route("/v1/status", get(health::status))
         .merge(topics::routes())
         .merge(events::routes(admin.settings.body))
@@ -118,6 +112,10 @@ async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> 
 /// Compares without telling by its time how much was right.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |different, (x, y)| different | (x ^ y)) == 0
+}
+
+async fn openapi() -> impl axum::response::IntoResponse {
+    ([(http::header::CONTENT_TYPE, "application/json")], include_str!("admin/openapi.json"))
 }
 
 async fn not_found(request: Request) -> ApiError {

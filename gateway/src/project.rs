@@ -1,6 +1,7 @@
-//! A project as it is served now: its code and its routes, replaced as one at a reload.
+//! A project as it is served now: its code, its routes and its settings, replaced as one at a reload.
 
 use crate::router::{Route, RouteError, Router};
+use crate::settings::Settings;
 use std::sync::Arc;
 use weir_runtime::{Code, RouteEntry};
 use weir_schema::FunctionName;
@@ -13,6 +14,8 @@ pub struct Project {
     pub code: Arc<Code>,
     /// From `app/gateway.lua`.
     pub router: Arc<Router>,
+    /// From the configuration.
+    pub settings: Arc<Settings>,
 }
 
 /// Where the current version is found.

@@ -23,7 +23,6 @@ use weir_schema::{FunctionName, Source, TraceContext};
 pub struct Gateway {
     transactor: Transactor,
     live: Live,
-    settings: Arc<Settings>,
     in_flight: Rc<Cell<usize>>,
 }
 
@@ -46,14 +45,14 @@ impl Drop for Permit {
 impl Gateway {
     /// A gateway that runs the functions of `live` on `transactor`'s worker.
     #[must_use]
-    pub fn new(transactor: Transactor, live: Live, settings: Arc<Settings>) -> Self {
-        Self { transactor, live, settings, in_flight: Rc::default() }
+    pub fn new(transactor: Transactor, live: Live) -> Self {
+        Self { transactor, live, in_flight: Rc::default() }
     }
 
-    /// What the gateway was told.
+    /// What the gateway is told now.
     #[must_use]
-    pub fn settings(&self) -> &Arc<Settings> {
-        &self.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.live.borrow().settings.clone()
     }
 
     /// Answers one request. An invocation that has begun goes on if the client hangs up, so its caller spawns this.
@@ -63,16 +62,16 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
-        let (trace, parent) = request::trace(&head.headers, self.settings.sample);
         let project = self.live.borrow().clone();
+        let (trace, parent) = request::trace(&head.headers, project.settings.sample);
         let started = Instant::now();
         let mut function = None;
         let mut answer = if cors::is_preflight(&head.method, &head.headers) {
-            self.preflight(&project, &head)
+            preflight(&project, &head)
         } else {
             let answer = self.route(&project, &head, body, peer, trace, &mut function).await;
             let mut answer = answer.unwrap_or_else(|refused| *refused);
-            cors::allow(&self.settings, &head.headers, answer.headers_mut());
+            cors::allow(&project.settings, &head.headers, answer.headers_mut());
             answer
         };
         stamp(answer.headers_mut(), &trace);
@@ -92,14 +91,6 @@ impl Gateway {
         answer
     }
 
-    fn preflight(&self, project: &Project, head: &http::request::Parts) -> Answer {
-        let allowed = project.router.allowed(head.uri.path());
-        let mut answer = Answer::default();
-        *answer.status_mut() = StatusCode::NO_CONTENT;
-        cors::answer_preflight(&self.settings, &allowed, &head.headers, answer.headers_mut());
-        answer
-    }
-
     async fn route<B>(
         &self,
         project: &Project,
@@ -113,8 +104,8 @@ impl Gateway {
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let _permit = self.admit()?;
-        let target = self.target(project, head, body, peer, function).await?;
+        let _permit = self.admit(&project.settings)?;
+        let target = target(project, head, body, peer, function).await?;
         let idempotency = head.headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|key| {
             let what = [head.method.as_str(), head.uri.path(), head.uri.query().unwrap_or_default()];
             let what = [what[0].as_bytes(), what[1].as_bytes(), what[2].as_bytes(), &target.context.body];
@@ -123,7 +114,7 @@ impl Gateway {
         let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
         let invocation = Invocation {
             id: id.clone(),
-            limits: self.settings.limits_of(&target.function),
+            limits: project.settings.limits_of(&target.function),
             function: target.function,
             args: target.args,
             cause: Source::Invocation(id.to_string()),
@@ -134,89 +125,96 @@ impl Gateway {
             replay: None,
         };
         let done = self.transactor.run(&project.code, &invocation, idempotency.as_ref(), trace, false).await;
-        Ok(self.finish(done, &invocation))
+        Ok(finish(done, &invocation, project.settings.is_dev))
     }
 
-    fn admit(&self) -> Result<Permit, Box<Answer>> {
-        if self.in_flight.get() >= self.settings.max_in_flight {
+    fn admit(&self, settings: &Settings) -> Result<Permit, Box<Answer>> {
+        if self.in_flight.get() >= settings.max_in_flight {
             let text = "this node has as many requests under way as it takes";
             return Err(Box::new(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, "full", text).answer()));
         }
         self.in_flight.set(self.in_flight.get() + 1);
         Ok(Permit(self.in_flight.clone()))
     }
+}
 
-    async fn target<B>(
-        &self,
-        project: &Project,
-        head: &http::request::Parts,
-        body: B,
-        peer: SocketAddr,
-        function: &mut Option<FunctionName>,
-    ) -> Result<Target, Box<Answer>>
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let path = head.uri.path();
-        let settings = &*self.settings;
-        let remote = request::remote(peer, &head.headers, settings);
-        let matched = project.router.find(head.method.as_str(), path);
-        let found = match (&matched, private_function(path)) {
-            (Some(m), _) => m.route.function.clone(),
-            (None, Some(_)) if !request::is_local(peer, &head.headers) => {
-                return Err(Box::new(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer()));
-            }
-            (None, Some(private)) => private,
-            (None, None) => return Err(Box::new(respond::not_found(&project.router.allowed(path)))),
-        };
-        *function = Some(found.clone());
-        let body =
-            request::read_body(&head.headers, body, settings).await.map_err(|e| self.refuse_body(&e))?;
-        let read = match &matched {
-            Some(m) => request::of_route(&head.method, &head.uri, &head.headers, &body, m, remote),
-            None => request::of_private(&head.method, &head.uri, &head.headers, &body, remote),
-        };
-        let (args, context) = read.map_err(|e| self.refuse_body(&e))?;
-        Ok(Target { function: found, args, context })
-    }
+fn preflight(project: &Project, head: &http::request::Parts) -> Answer {
+    let allowed = project.router.allowed(head.uri.path());
+    let mut answer = Answer::default();
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    cors::answer_preflight(&project.settings, &allowed, &head.headers, answer.headers_mut());
+    answer
+}
 
-    fn refuse_body(&self, error: &BodyError) -> Box<Answer> {
-        let error = match error {
-            BodyError::TooLarge => {
-                let text = format!("the body is larger than {} bytes (weir.limits.body)", self.settings.body);
-                PlatformError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
-            }
-            BodyError::Broken(why) => PlatformError::new(StatusCode::BAD_REQUEST, "body_broken", why.clone()),
-            BodyError::NotJson(why) => {
-                let text = format!("the body is not JSON, as its Content-Type says: {why}");
-                PlatformError::new(StatusCode::UNPROCESSABLE_ENTITY, "body_not_json", text)
-            }
-        };
-        let mut answer = error.answer();
-        // what is left of the body is not read, so the connection cannot serve another request
-        answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
-        Box::new(answer)
-    }
-
-    fn finish(&self, done: Done, invocation: &Invocation) -> Answer {
-        let mut answer = match done.result {
-            Ok(reply) => respond::reply(reply),
-            Err(refusal) => {
-                log_refusal(&refusal, invocation);
-                respond::refusal(&refusal, self.settings.is_dev)
-            }
-        };
-        let headers = answer.headers_mut();
-        insert(headers, "x-function", invocation.function.as_str());
-        insert(headers, "x-invocation-id", &invocation.id);
-        let timing = format!("cpu;dur={:.3}, fn;dur={:.3}", ms(done.usage.cpu), ms(done.usage.wall));
-        insert(headers, "server-timing", &timing);
-        if done.replayed {
-            insert(headers, "idempotent-replayed", "true");
+async fn target<B>(
+    project: &Project,
+    head: &http::request::Parts,
+    body: B,
+    peer: SocketAddr,
+    function: &mut Option<FunctionName>,
+) -> Result<Target, Box<Answer>>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let path = head.uri.path();
+    let settings = &*project.settings;
+    let remote = request::remote(peer, &head.headers, settings);
+    let matched = project.router.find(head.method.as_str(), path);
+    let found = match (&matched, private_function(path)) {
+        (Some(m), _) => m.route.function.clone(),
+        (None, Some(_)) if !request::is_local(peer, &head.headers) => {
+            return Err(Box::new(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer()));
         }
-        answer
+        (None, Some(private)) => private,
+        (None, None) => return Err(Box::new(respond::not_found(&project.router.allowed(path)))),
+    };
+    *function = Some(found.clone());
+    let body =
+        request::read_body(&head.headers, body, settings).await.map_err(|e| refuse_body(&e, settings))?;
+    let read = match &matched {
+        Some(m) => request::of_route(&head.method, &head.uri, &head.headers, &body, m, remote),
+        None => request::of_private(&head.method, &head.uri, &head.headers, &body, remote),
+    };
+    let (args, context) = read.map_err(|e| refuse_body(&e, settings))?;
+    Ok(Target { function: found, args, context })
+}
+
+fn refuse_body(error: &BodyError, settings: &Settings) -> Box<Answer> {
+    let error = match error {
+        BodyError::TooLarge => {
+            let text = format!("the body is larger than {} bytes (weir.limits.body)", settings.body);
+            PlatformError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
+        }
+        BodyError::Broken(why) => PlatformError::new(StatusCode::BAD_REQUEST, "body_broken", why.clone()),
+        BodyError::NotJson(why) => {
+            let text = format!("the body is not JSON, as its Content-Type says: {why}");
+            PlatformError::new(StatusCode::UNPROCESSABLE_ENTITY, "body_not_json", text)
+        }
+    };
+    let mut answer = error.answer();
+    // what is left of the body is not read, so the connection cannot serve another request
+    answer.headers_mut().insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    Box::new(answer)
+}
+
+fn finish(done: Done, invocation: &Invocation, is_dev: bool) -> Answer {
+    let mut answer = match done.result {
+        Ok(reply) => respond::reply(reply),
+        Err(refusal) => {
+            log_refusal(&refusal, invocation);
+            respond::refusal(&refusal, is_dev)
+        }
+    };
+    let headers = answer.headers_mut();
+    insert(headers, "x-function", invocation.function.as_str());
+    insert(headers, "x-invocation-id", &invocation.id);
+    let timing = format!("cpu;dur={:.3}, fn;dur={:.3}", ms(done.usage.cpu), ms(done.usage.wall));
+    insert(headers, "server-timing", &timing);
+    if done.replayed {
+        insert(headers, "idempotent-replayed", "true");
     }
+    answer
 }
 
 /// `/private/NAME` is `app/private/NAME.lua`.

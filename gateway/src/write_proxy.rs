@@ -14,15 +14,13 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::sync::Arc;
 use weir_runtime::Session;
-use weir_schema::{NewEvent, TopicName};
+use weir_schema::NewEvent;
 
 /// What the write proxy acts on.
 #[derive(Clone, Debug)]
 pub struct WriteProxy {
     /// The log.
     pub session: Arc<Session>,
-    /// The topics that may be written.
-    pub declared: Arc<Vec<TopicName>>,
     /// What clients must send as `Authorization: Bearer`; empty: nothing.
     pub token: String,
     /// Bytes of a request's body.
@@ -77,7 +75,7 @@ async fn write(State(proxy): State<WriteProxy>, headers: HeaderMap, body: Bytes)
     let Ok(Request { topic, entries: Entries(entries) }) = serde_json::from_slice(&body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    if !proxy.declared.iter().any(|t| t.as_str() == topic) {
+    if proxy.session.topic(&topic).is_err() {
         return StatusCode::BAD_REQUEST.into_response();
     }
     let event = |(key, value): (String, Box<RawValue>)| NewEvent {

@@ -195,6 +195,42 @@ async fn a_full_queue_answers_unavailable_at_once() {
     }
 }
 
+/// What is in one batch is checked against what the batch has written before it; a repeat gets the first receipt.
+#[tokio::test]
+async fn members_of_one_batch_see_one_another() {
+    let (_folder, path) = folder();
+    let ((taken, wait), (go_on, held)) = (std::sync::mpsc::sync_channel(0), std::sync::mpsc::sync_channel(1));
+    let faults = Arc::new(Held { taken, go_on: std::sync::Mutex::new(held) });
+    let f = fixture(&path, SqliteOptions { faults: Some(faults), ..SqliteOptions::default() }).await;
+    let (at, row) = (f.partition().await, key("t", "k"));
+    let mut first = f.transaction();
+    first.appends.push(events(at, &["first"]));
+    let first = f.log.commit(Arc::new(first));
+    wait.recv().expect("the first is taken; what follows waits for the next batch");
+    let reading = || {
+        let mut transaction = f.transaction();
+        transaction.reads.push(saw(&row, None));
+        transaction.writes.push(put(&row, "1", transaction.id));
+        transaction.writes.push(add(&key("t", "n"), 2, transaction.id));
+        transaction.appends.push(events(at, &["x"]));
+        Arc::new(transaction)
+    };
+    let (winner, loser) = (reading(), reading());
+    let commits = [&winner, &winner, &loser, &winner].map(|t| f.log.commit(t.clone()));
+    drop((wait, go_on));
+    first.await.expect("committed");
+    let [one, twin, loser, again] = commits;
+    let receipt = one.await.expect("committed");
+    assert_eq!((offsets(&receipt), receipt.sums.to_vec()), (vec![1], vec![(key("t", "n"), 2)]));
+    assert_eq!((twin.await.expect("known"), again.await.expect("known")), (receipt.clone(), receipt));
+    let conflict = loser.await;
+    let sees = |now: &Vec<(_, Option<weir_schema::Versioned>)>| {
+        now[0].1.as_ref().map(|v| v.stamp) == Some(winner.id)
+    };
+    assert!(matches!(&conflict, Err(CommitError::Conflict { now, .. }) if sees(now)), "{conflict:?}");
+    assert_eq!(f.values(at, 0).await.len(), 2);
+}
+
 #[tokio::test]
 async fn a_lock_that_others_keep_is_unavailable_and_passes() {
     let (_folder, path) = folder();
@@ -375,6 +411,20 @@ async fn what_is_ambiguous_stays_so_until_it_is_known() {
     std::fs::rename(away.join("log.db"), &path).expect("moved back");
     assert_eq!(offsets(&f.log.commit(unsure).await.expect("known now")), [0]);
     assert_eq!(offsets(&f.log.commit(other).await.expect("committed")), [1]);
+}
+
+/// Checkpoints keep up, so that the write-ahead log begins again at its start and stays small.
+#[tokio::test]
+async fn the_write_ahead_log_stays_bounded_under_load() {
+    let (_folder, path) = folder();
+    let f = fixture(&path, SqliteOptions::default()).await;
+    let at = f.partition().await;
+    let long = "x".repeat(1 << 20);
+    for _ in 0..160 {
+        f.append(at, &[&long]).await;
+    }
+    let wal = std::fs::metadata(path.with_file_name("log.db-wal")).expect("it is there").len();
+    assert!(wal < 100 << 20, "{wal} bytes for 160 MiB of events");
 }
 
 /// Many that find no file make one together.

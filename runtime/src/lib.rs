@@ -4,16 +4,33 @@
 //! for the caller to commit. A [`Worker`] is one thread's VM; [`Code`] is one version of a project, compiled once
 //! and shared by all workers.
 
+mod args;
+mod call;
+mod code;
 mod effects;
+mod failure;
 mod host;
+mod interrupt;
 mod invocation;
+mod journal;
+mod json;
+mod modules;
 mod outcome;
+mod run;
 mod session;
 mod spans;
+#[cfg(feature = "test-support")]
+pub mod test_support;
+mod vm;
+mod watchdog;
+mod worker;
 
+pub use code::{Code, CodeError};
 pub use effects::Effects;
 pub use host::{Answer, Host, HostError, HostPage, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
 pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
 pub use session::Session;
 pub use spans::{Span, SpanClock, SpanKind, SpanSink};
+pub use watchdog::Watchdog;
+pub use worker::{RouteEntry, Worker, WorkerError, WorkerOptions};

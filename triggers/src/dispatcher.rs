@@ -143,6 +143,18 @@ pub struct Dispatcher {
     skip_settle: bool,
     #[cfg(any(test, feature = "mutations"))]
     seen: BTreeMap<&'static str, u64>,
+    #[cfg(any(test, feature = "mutations"))]
+    carried: BTreeMap<TxnId, Carried>,
+}
+
+/// What a transaction carries, for the simulation's checks.
+#[cfg(any(test, feature = "mutations"))]
+#[derive(Clone, Debug)]
+pub struct Carried {
+    /// The attempts whose effects or errors it makes true.
+    pub attempts: Vec<TxnId>,
+    /// Whether it is a seek's.
+    pub is_seek: bool,
 }
 
 impl Dispatcher {
@@ -210,6 +222,8 @@ impl Dispatcher {
             skip_settle: false,
             #[cfg(any(test, feature = "mutations"))]
             seen: BTreeMap::new(),
+            #[cfg(any(test, feature = "mutations"))]
+            carried: BTreeMap::new(),
             settings,
         };
         dispatcher.begin(unclean);
@@ -325,21 +339,24 @@ impl Dispatcher {
         &self.seen
     }
 
-    /// The attempts whose effects or errors a transaction that was sent carries, by offset.
-    #[must_use]
-    pub fn attempts_in(&self, id: TxnId) -> Vec<(Offset, TxnId)> {
+    /// Keeps what a transaction carries, until it is asked for.
+    fn carry(&mut self, id: TxnId, purpose: &sent::Purpose, len: usize) {
         use sent::Purpose;
         use slot::{Status, Why};
-        match self.sent.get(&id).map(|s| &s.purpose) {
-            Some(Purpose::Flight) => {
-                let ran = |s: &&slot::Slot| matches!(s.status, Status::Done | Status::Park(Why::Failed));
-                self.window.iter().take(self.flying()).filter(ran).map(|s| (s.offset, s.run)).collect()
-            }
-            Some(Purpose::Parked(run)) => {
-                self.outside.get(run).map(|a| (a.offset, *run)).into_iter().collect()
-            }
+        let ran = |s: &&slot::Slot| matches!(s.status, Status::Done | Status::Park(Why::Failed));
+        let attempts = match purpose {
+            Purpose::Flight => self.window.iter().take(len).filter(ran).map(|s| s.run).collect(),
+            Purpose::Parked(run) => vec![*run],
             _ => Vec::new(),
-        }
+        };
+        let is_seek = matches!(purpose, Purpose::Seek(_));
+        self.carried.insert(id, Carried { attempts, is_seek });
+    }
+
+    /// What a transaction carries; once.
+    #[must_use]
+    pub fn take_carried(&mut self, id: TxnId) -> Option<Carried> {
+        self.carried.remove(&id)
     }
 
     /// The offsets in the window, in order.
@@ -374,6 +391,9 @@ impl Dispatcher {
     const fn has(&self, _mutation: Mutation) -> bool {
         false
     }
+
+    #[expect(clippy::unused_self, reason = "the simulation's twin keeps it")]
+    const fn carry(&mut self, _id: TxnId, _purpose: &sent::Purpose, _len: usize) {}
 
     #[expect(clippy::unused_self, reason = "the simulation's twin counts")]
     const fn count(&mut self, _what: &'static str) {}

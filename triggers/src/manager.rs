@@ -1,16 +1,15 @@
 //! All triggers of a process: starts them, says how they are, and passes on what people ask of them.
 
 use crate::control;
-use crate::dispatcher::{Command, CommandError, Mode, PauseReason};
+use crate::dispatcher::{Command, CommandError, Mode, PauseReason, Selection};
 use crate::group::GroupTask;
 use crate::pump::{HomeStatus, PumpHandle, ToPump};
 use crate::replay;
 use crate::trigger::{Place, Trigger};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::{CommitError, LogError, ReadLimit, TopicInfo, resolve};
@@ -30,18 +29,17 @@ pub struct Triggers {
 struct Inner {
     session: Arc<Session>,
     pumps: Arc<Vec<PumpHandle>>,
-    triggers: Mutex<BTreeMap<GroupName, Arc<Trigger>>>,
-    running: Mutex<HashMap<GroupName, Running>>,
+    triggers: Mutex<BTreeMap<GroupName, Known>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     hold: bool,
 }
 
-/// A trigger's task, and how it is ended.
+/// A trigger, and its task if it runs.
 #[derive(Debug)]
-struct Running {
-    stop: CancellationToken,
-    task: JoinHandle<()>,
+struct Known {
+    trigger: Arc<Trigger>,
+    running: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
 }
 
 /// A trigger that starts at the tail of a topic that has events already.
@@ -121,7 +119,6 @@ impl Triggers {
             session,
             pumps: Arc::new(pumps),
             triggers: Mutex::default(),
-            running: Mutex::default(),
             tasks: TaskTracker::new(),
             shutdown,
             hold,
@@ -161,30 +158,16 @@ impl Triggers {
         let inner = &self.inner;
         let membership = inner.session.log().join(&trigger.group, from).await?;
         let trigger = Arc::new(trigger);
-        let group = trigger.group.clone();
-        self.lock().insert(group.clone(), trigger.clone());
         let task = GroupTask {
             session: inner.session.clone(),
-            trigger,
+            trigger: trigger.clone(),
             pumps: inner.pumps.clone(),
             hold: inner.hold,
         };
         let stop = inner.shutdown.child_token();
-        let task = inner.tasks.spawn(task.run(membership, stop.clone()));
-        self.running().insert(group, Running { stop, task });
+        let running = Some((stop.clone(), inner.tasks.spawn(task.run(membership, stop))));
+        self.lock().insert(trigger.group.clone(), Known { trigger, running });
         Ok(())
-    }
-
-    /// Ends a trigger here: what runs is finished and committed, its partitions are handed over.
-    pub(crate) async fn end(&self, group: &GroupName) {
-        self.lock().remove(group);
-        let running = self.running().remove(group);
-        if let Some(Running { stop, task }) = running {
-            stop.cancel();
-            if task.await.is_err() {
-                tracing::error!(%group, "the task of a trigger ended by a panic");
-            }
-        }
     }
 
     /// Removes events past their topic's retention that nobody needs any more, now and from time to time.
@@ -204,7 +187,18 @@ impl Triggers {
 
     /// Makes a trigger known without running it.
     pub fn declare(&self, trigger: Trigger) {
-        self.lock().insert(trigger.group.clone(), Arc::new(trigger));
+        self.lock().insert(trigger.group.clone(), Known { trigger: Arc::new(trigger), running: None });
+    }
+
+    /// Stops a trigger at an event's boundary and forgets that it is known; its position stays.
+    pub async fn stop(&self, group: &GroupName) {
+        let known = self.lock().remove(group);
+        if let Some((stop, task)) = known.and_then(|k| k.running) {
+            stop.cancel();
+            if task.await.is_err() {
+                tracing::error!(%group, "the trigger's task ended by a panic");
+            }
+        }
     }
 
     /// Waits until every partition has been handed over, after the shutdown was asked for.
@@ -232,7 +226,7 @@ impl Triggers {
                 continue;
             }
             positions.sort_by_key(|(at, _)| *at);
-            let trigger = self.lock().get(&group).cloned();
+            let trigger = self.lock().get(&group).map(|k| k.trigger.clone());
             let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
             let name = group.as_str().split_once('/').map_or(group.as_str(), |(_, name)| name);
             let mut status = TriggerStatus {
@@ -298,6 +292,35 @@ impl Triggers {
         Ok(offsets)
     }
 
+    /// Every trigger that is known; replays are none.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Trigger>> {
+        let triggers = self.lock();
+        triggers.values().filter(|k| k.trigger.replay.is_none()).map(|k| k.trigger.clone()).collect()
+    }
+
+    /// Tries every parked event of this process's triggers now.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn redrive_all(&self) -> Result<(), LogError> {
+        let topics = self.inner.session.log().topics().await?;
+        let parked = crate::parked_list::list(&self.inner.session, None).await?;
+        let mut places = HashSet::new();
+        for event in parked {
+            let Some(topic) = topics.iter().find(|t| t.spec.name == event.entry.topic) else { continue };
+            places.insert(Place {
+                group: event.group,
+                at: At { topic: topic.id, partition: event.entry.partition },
+            });
+        }
+        for place in places {
+            // one that was handled in the meantime is no error
+            self.ask(&place, Command::Redrive(Selection::All)).await.ok();
+        }
+        Ok(())
+    }
+
     /// Asks the dispatcher of one partition.
     ///
     /// # Errors
@@ -334,7 +357,10 @@ impl Triggers {
     /// # Errors
     /// There is none.
     pub fn trigger(&self, group: &GroupName) -> Result<Arc<Trigger>, AskError> {
-        self.lock().get(group).cloned().ok_or_else(|| AskError::NoTrigger(group.to_string()))
+        self.lock()
+            .get(group)
+            .map(|k| k.trigger.clone())
+            .ok_or_else(|| AskError::NoTrigger(group.to_string()))
     }
 
     /// The trigger that is called `TOPIC/NAME`.
@@ -342,21 +368,20 @@ impl Triggers {
     /// # Errors
     /// There is none; the text lists those there are.
     pub fn named(&self, name: &str) -> Result<Arc<Trigger>, AskError> {
-        let triggers = self.lock();
-        let live = || triggers.values().filter(|t| t.replay.is_none());
-        let found = live().find(|t| format!("{}/{}", t.topic, t.name) == name || t.group.as_str() == name);
+        let triggers = self.all();
+        let names = |t: &Trigger| format!("{}/{}", t.topic, t.name);
+        let found = triggers.iter().find(|t| names(t) == name || t.group.as_str() == name);
         found.cloned().ok_or_else(|| {
-            let known: Vec<_> = live().map(|t| format!("{}/{}", t.topic, t.name)).collect();
+            let known: Vec<_> = triggers.iter().map(|t| names(t)).collect();
             AskError::NoTrigger(format!("{name} (triggers: {})", known.join(", ")))
         })
     }
 
     /// The trigger of `topic` that is called `function`, or runs it.
     pub(crate) fn live(&self, topic: &TopicName, function: &FunctionName) -> Option<Arc<Trigger>> {
-        let triggers = self.lock();
-        let mut live = triggers.values().filter(|t| t.replay.is_none() && t.topic == *topic);
-        let named = live.clone().find(|t| t.name == *function);
-        named.or_else(|| live.find(|t| t.function == *function)).cloned()
+        let live: Vec<_> = self.all().into_iter().filter(|t| t.topic == *topic).collect();
+        let named = live.iter().find(|t| t.name == *function);
+        named.or_else(|| live.iter().find(|t| t.function == *function)).cloned()
     }
 
     /// Asks one worker, any, to do something beside its triggers.
@@ -435,11 +460,7 @@ impl Triggers {
         topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
     }
 
-    fn running(&self) -> std::sync::MutexGuard<'_, HashMap<GroupName, Running>> {
-        self.inner.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Arc<Trigger>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Known>> {
         self.inner.triggers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

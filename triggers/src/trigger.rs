@@ -25,6 +25,18 @@ pub struct Trigger {
     pub replay: Option<Arc<ReplayRun>>,
 }
 
+impl Trigger {
+    /// Whether `other` would run the same way.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // the seed of the jitter is drawn anew for each
+        let settings = dispatcher::Settings { seed: other.settings.seed, ..self.settings.clone() };
+        let of = |t: &Self| (t.topic.clone(), t.name.clone(), t.function.clone(), t.group.clone(), t.limits);
+        let run = |t: &Self| t.replay.as_ref().map(Arc::as_ptr);
+        of(self) == of(other) && settings == other.settings && run(self) == run(other)
+    }
+}
+
 /// What a replay's runs have that a live trigger's do not.
 #[derive(Clone, Debug)]
 pub struct ReplayRun {

@@ -21,14 +21,14 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
     let code = Code::load(&project.root);
     let mut mistakes: Vec<String> = code.errors().iter().map(ToString::to_string).collect();
     let routes = match load(&project.root, Some(&code)) {
-        Ok(served) => {
+        Ok((_, router)) => {
             let functions = code.functions();
-            for route in served.router.routes().iter().filter(|r| !functions.contains(&r.function)) {
+            for route in router.routes().iter().filter(|r| !functions.contains(&r.function)) {
                 let (method, path, function) = (&route.method, &route.path, &route.function);
                 mistakes
                     .push(format!("app/gateway.lua: route {method} {path}: there is no app/{function}.lua"));
             }
-            served.router
+            router
         }
         Err(wrong) => {
             mistakes.extend(

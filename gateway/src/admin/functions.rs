@@ -98,11 +98,12 @@ async fn call(
         serde_json::from_slice::<serde::de::IgnoredAny>(&body)
             .map_err(|e| ApiError::bad(format!("the arguments are not JSON: {e}")))?;
     }
-    let (trace, _) = crate::request::trace(&headers, admin.settings.gateway.sample);
+    let settings = admin.live.borrow().settings.clone();
+    let (trace, _) = crate::request::trace(&headers, settings.sample);
     let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
     let invocation = Invocation {
         id: id.clone(),
-        limits: admin.settings.gateway.limits_of(&function),
+        limits: settings.limits_of(&function),
         function,
         args: if body.is_empty() { Args::None } else { Args::Json(body) },
         cause: Source::Invocation(id.to_string()),

@@ -24,10 +24,11 @@ pub(super) async fn append(
 ) -> Result<Json<Value>, ApiError> {
     let topic = find(&admin, &topic).await?;
     let events = read_events(&headers, &body)?;
+    let settings = admin.live.borrow().settings.clone();
     for (i, event) in events.iter().enumerate() {
-        check_size(i, event, admin.settings.event)?;
+        check_size(i, event, settings.limits.event)?;
     }
-    let (trace, _) = crate::request::trace(&headers, admin.settings.gateway.sample);
+    let (trace, _) = crate::request::trace(&headers, settings.sample);
     let receipt = append_events(&admin.session, &topic, &events, &trace).await?;
     let appended: Vec<_> = receipt
         .offsets()

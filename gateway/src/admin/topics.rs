@@ -36,7 +36,7 @@ async fn describe(State(admin): State<Admin>, Path(topic): Path<String>) -> Resu
     described["earliest"] = json!(topic.earliest);
     described["partitioner"] = json!(topic.spec.partitioner);
     described["retention_ms"] = json!(topic.spec.retention.map(|r| r.as_millis()));
-    described["declared"] = json!(admin.settings.declared.contains(&topic.spec.name));
+    described["declared"] = json!(admin.session.topic(topic.spec.name.as_str()).is_ok());
     Ok(Json(described))
 }
 
@@ -80,8 +80,6 @@ async fn create(State(admin): State<Admin>, Json(new): Json<NewTopic>) -> Result
     let spec =
         TopicSpec { name: new.topic, partitions: new.partitions, partitioner: new.partitioner, retention };
     let topic = admin.session.log().create_topic(&spec).await?;
-    let declared = admin.settings.declared.clone();
-    admin.session.refresh_topics(|t| declared.contains(&t.spec.name)).await?;
     Ok(Json(summary(&topic)))
 }
 

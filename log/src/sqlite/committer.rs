@@ -22,6 +22,9 @@ const BATCH_TRANSACTIONS: usize = 1000;
 /// … and is full at this many bytes.
 const BATCH_BYTES: usize = 4 << 20;
 
+/// What every commit writes beside the bytes of its transactions, for the count to the next checkpoint: a few pages.
+const COMMIT_BYTES: u64 = 16 << 10;
+
 type Outcome = Result<Receipt, CommitError>;
 
 /// Something to be written.
@@ -42,7 +45,7 @@ pub(super) struct Committer {
     pub(super) limits: LogLimits,
     pub(super) hint: Arc<watch::Sender<Hint>>,
     pub(super) readers: Arc<Readers>,
-    /// Bytes written since the last checkpoint.
+    /// Bytes written since the last checkpoint, about.
     pub(super) written: Arc<AtomicU64>,
     /// None: the last commit failed, and the database has not been opened again since.
     pub(super) connection: Option<Connection>,
@@ -246,7 +249,7 @@ impl Committer {
             self.connection = None;
             self.known = Known::default();
         }
-        self.written.fetch_add(bytes, Ordering::Relaxed);
+        self.written.fetch_add(bytes + COMMIT_BYTES, Ordering::Relaxed);
         result
     }
 

@@ -14,6 +14,7 @@ impl Dispatcher {
             Phase::Draining { .. } | Phase::Lost => {
                 return self.answer(request, Err(CommandError::Unsettled("handed over")));
             }
+            Phase::Seeking { .. } if matches!(command, Command::Pause | Command::Resume) => {}
             Phase::Seeking { .. } => return self.answer(request, Err(CommandError::Unsettled("moved"))),
         }
         let result = match command {
@@ -51,7 +52,9 @@ impl Dispatcher {
         self.resume();
         // what it stood still for gets another chance
         match reason {
-            Some(PauseReason::Exhausted(offset)) if self.parked.find(offset).is_some() => {
+            Some(PauseReason::Exhausted(offset))
+                if self.is_active() && self.parked.find(offset).is_some() =>
+            {
                 self.redrive(request, &Selection::One(offset))
             }
             _ => Ok(false),

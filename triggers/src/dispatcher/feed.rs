@@ -179,13 +179,12 @@ impl Dispatcher {
         }));
     }
 
-    /// With the breaker open: one at a time, in turn over all that may start, not only over keys that have failed: these
-    /// may fail for ever.
+    /// With the breaker open: one at a time, in turn over all that may start. Not only over keys that have failed, and
+    /// not only as far as conflicts or bytes let events run ahead: these may fail for ever.
     fn probe(&mut self) {
         let Some(probe) = self.probe.filter(|p| self.now >= p.next && self.may_probe()) else { return };
-        let head = self.window.settled();
         let ready = self.window.ready().iter().copied();
-        let can: Vec<Offset> = ready.filter(|offset| self.may_probe_slot(*offset, head)).collect();
+        let can: Vec<Offset> = ready.filter(|offset| self.may_probe_slot(*offset)).collect();
         let Some(offset) = can.iter().find(|o| **o > probe.last).or(can.first()).copied() else { return };
         let breaker = self.settings.breaker.unwrap_or_default();
         self.probe = Some(Probe { next: self.now.after(breaker.probe), last: offset });
@@ -197,11 +196,10 @@ impl Dispatcher {
         self.is_active() && self.paused.is_none() && self.window.running() == 0
     }
 
-    fn may_probe_slot(&self, offset: Offset, head: usize) -> bool {
+    fn may_probe_slot(&self, offset: Offset) -> bool {
         let i = self.window.index_of(offset).expect("what is ready is in the window");
         let has_failed = || self.judged.has_failed(&self.window.at(i).lane());
-        let end = self.limit.max(self.flying() + 1);
-        i < end && self.may_start(i, head) && (!self.has(Mutation::ProbeFailedKeys) || has_failed())
+        self.may_start(i, i) && (!self.has(Mutation::ProbeFailedKeys) || has_failed())
     }
 
     fn read_on(&mut self) {

@@ -39,10 +39,12 @@ pub(super) fn apply(op: &Op, cell: &Cell, time: Millis) -> Option<Cell> {
     }
 }
 
-/// Two operations as one; the later belongs to an event of `time`. None: the later one adds to what is no counter.
+/// Two operations as one; the later belongs to an event of `time`. None: they must not be one, for the log has to see
+/// both: an `Add` to what is no counter, and an `Add` that would vanish, bad or not, under what follows it.
 pub(super) fn compose(first: &Op, then: &Op, time: Millis) -> Option<Op> {
     match (first, then) {
         (Op::Add(a), Op::Add(b)) => Some(Op::Add(a.checked_add(*b)?)),
+        (Op::Add(_), Op::Put { .. } | Op::Delete) => None,
         (_, Op::Put { .. } | Op::Delete) => Some(then.clone()),
         (Op::Put { value, expires }, Op::Add(_)) => put(apply(then, &Some((value.clone(), *expires)), time)?),
         (Op::Delete, Op::Add(_)) => put(apply(then, &None, time)?),

@@ -63,6 +63,8 @@ pub(super) struct Body {
     pub(super) writes: Vec<Write>,
     pub(super) appends: SmallVec<[Records; 1]>,
     pub(super) entries: Vec<EntryChange>,
+    /// How many slots of the window it settles.
+    pub(super) slots: usize,
 }
 
 impl Dispatcher {
@@ -71,6 +73,7 @@ impl Dispatcher {
         let mut transaction = Transaction::new(id, self.catalog);
         let is_unfenced = self.has(Mutation::NoFenceOnParked) && matches!(purpose, Purpose::Parked(_));
         transaction.fence = (!is_unfenced).then(|| self.fence.clone());
+        self.carry(id, &purpose, body.slots);
         transaction.advance = body.advance;
         transaction.reads = body.reads;
         transaction.writes = body.writes;

@@ -87,7 +87,9 @@ impl Dispatcher {
     fn opens_breaker(&mut self, head: usize) -> bool {
         let lane = self.window.at(head).lane();
         self.judged.failed(self.now, lane);
-        let Some(breaker) = self.settings.breaker.filter(|_| self.is_live()) else { return false };
+        // on probation only the event at the position may run: should that one always fail, nothing would close it
+        let may_open = self.is_live() && !self.probation;
+        let Some(breaker) = self.settings.breaker.filter(|_| may_open) else { return false };
         if !self.judged.opens(self.now, &breaker) {
             return false;
         }

@@ -157,6 +157,7 @@ impl Dispatcher {
                 body.appends.push(slot.effects.appends.clone());
             }
         }
+        body.slots = n;
         body.reads = reads.list;
         body.writes = writes.list;
         self.park_slots(n, &mut body);

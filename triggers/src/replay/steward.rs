@@ -210,7 +210,7 @@ impl Steward {
     async fn clear(&self, stored: &Stored) -> Result<(), ReplayError> {
         let triggers = &self.replays.inner.triggers;
         let (session, group) = (triggers.session(), stored.record.group()?);
-        triggers.end(&group).await;
+        triggers.stop(&group).await;
         let stored = &self.count_again(stored).await?;
         let mut rows = vec![control::pause_key(&group)];
         rows.extend(

@@ -284,9 +284,9 @@ impl Sim {
         if node.notes.contains_key(&tx.id) {
             return;
         }
-        let attempts = node.dispatcher.attempts_in(tx.id);
-        let attempts = attempts.iter().filter_map(|(_, run)| node.ended.get(run).cloned()).collect();
-        let is_seek = node.dispatcher.mode() == Mode::Seeking;
+        let carried = node.dispatcher.take_carried(tx.id);
+        let (attempts, is_seek) = carried.map(|c| (c.attempts, c.is_seek)).unwrap_or_default();
+        let attempts = attempts.iter().filter_map(|run| node.ended.get(run).cloned()).collect();
         let (group, author) = (node.group, node.epoch);
         node.notes.insert(tx.id, Note { group, author, is_seek, attempts, gateway: None });
     }
@@ -363,6 +363,8 @@ impl Sim {
     fn report(&mut self, n: usize, report: &Report) {
         match report {
             Report::Paused(PauseReason::Exhausted(offset)) => {
+                // whoever tries it again has it coming
+                self.kills.remove(&(self.nodes[n].group, *offset));
                 let is_late = self.now > END;
                 if is_late {
                     let skip = Command::Skip { offset: *offset, reason: "tired of it".to_owned() };

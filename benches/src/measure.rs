@@ -1,0 +1,23 @@
+//! Medians and rounds.
+
+/// Rounds of each measurement.
+pub(crate) const ROUNDS: usize = 3;
+
+/// The middle one; 0 of none.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Medians of two things that are measured in turns.
+pub(crate) fn paired(
+    mut ours: impl FnMut() -> anyhow::Result<f64>,
+    mut theirs: impl FnMut() -> anyhow::Result<f64>,
+) -> anyhow::Result<(f64, f64)> {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        a.push(ours()?);
+        b.push(theirs()?);
+    }
+    Ok((median(&mut a), median(&mut b)))
+}

@@ -1,0 +1,192 @@
+//! Runs one function of an invocation to its end: the outer one, and callees by `flow`.
+
+use crate::code::CodeFile;
+use crate::failure::json_text;
+use crate::json::{Style, WriteError};
+use crate::modules::response;
+use crate::run::{Frame, Run};
+use crate::vm::Shared;
+use crate::{Failure, FailureKind, Reply, interrupt};
+use bytes::Bytes;
+use mlua::thread::AsyncThread;
+use mlua::{Function, Lua, Value};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use weir_schema::FunctionName;
+
+/// What the prelude's `drive` returns: whether it went well, then the two results, or the error.
+type Driven = (bool, Value, Value);
+
+/// Runs the function that an invocation asks for, or a callee. A failure of the whole invocation is left in
+/// the run's doom.
+pub(crate) async fn call(
+    lua: &Lua,
+    shared: &Shared,
+    run: &Rc<Run>,
+    function: FunctionName,
+    args: Value,
+    may_yield: bool,
+) -> Result<Reply, Failure> {
+    let Some(file) = run.code.function_file(&function).cloned() else {
+        return Err(Failure::new(
+            FailureKind::NotFound,
+            format!("there is no function {function}: app/{function}.lua"),
+        ));
+    };
+    let mut frame = shared.frame(lua, function).map_err(|e| engine_failure(run, &e))?;
+    frame.may_yield = may_yield;
+    let driven = Drive::start(lua, shared, run, &file, frame, shared.drive(), args)?.await;
+    let frame = run.pop();
+    let (frame, driven) = (frame.ok_or_else(lost_frame)?, driven.map_err(|e| engine_failure(run, &e))?);
+    finish(lua, shared, run, frame, driven)
+}
+
+/// Runs a main chunk to its value, without waiting: for the route table.
+pub(crate) fn evaluate(lua: &Lua, shared: &Shared, run: &Rc<Run>, file: &CodeFile) -> Result<Value, Failure> {
+    let name = FunctionName::new("gateway").expect("a constant that is well-formed");
+    let mut frame = shared.frame(lua, name).map_err(|e| engine_failure(run, &e))?;
+    frame.may_yield = false;
+    let mut drive = Drive::start(lua, shared, run, file, frame, shared.evaluate(), Value::Nil)?;
+    let poll = Pin::new(&mut drive).poll(&mut Context::from_waker(std::task::Waker::noop()));
+    let frame = run.pop().ok_or_else(lost_frame)?;
+    let Poll::Ready(driven) = poll else {
+        return Err(Failure::new(FailureKind::Load, format!("{} cannot wait", file.path)));
+    };
+    match driven.map_err(|e| engine_failure(run, &e))? {
+        (true, value, _) => Ok(value),
+        (false, error, _) => Err(raised(lua, shared, run, frame, &error)),
+    }
+}
+
+fn lost_frame() -> Failure {
+    Failure::new(FailureKind::Raised, "the frame of a function is gone")
+}
+
+/// A coroutine of an invocation as a future. The outermost one tells time, and lets the reactor in after a slice.
+struct Drive {
+    thread: AsyncThread<Driven>,
+    run: Rc<Run>,
+    is_outer: bool,
+    pause: Option<Pin<Box<dyn Future<Output = ()>>>>,
+}
+
+impl Drive {
+    fn start(
+        lua: &Lua,
+        shared: &Shared,
+        run: &Rc<Run>,
+        file: &CodeFile,
+        mut frame: Frame,
+        driver: Function,
+        args: Value,
+    ) -> Result<Self, Failure> {
+        file.bytecode()?;
+        let is_outer = run.depth() == 0;
+        let start = |frame: &mut Frame| {
+            let main = shared.instance(lua, &run.code, file, &frame.env)?;
+            let thread = lua.create_thread(driver)?;
+            interrupt::set_category(&thread, run.memory().category);
+            frame.root = interrupt::state_of(&thread);
+            thread.into_async((main, args))
+        };
+        let thread = start(&mut frame).map_err(|e| engine_failure(run, &e))?;
+        run.push(frame);
+        Ok(Self { thread, run: run.clone(), is_outer, pause: None })
+    }
+}
+
+impl Future for Drive {
+    type Output = mlua::Result<Driven>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if !this.is_outer {
+            return Pin::new(&mut this.thread).poll(cx);
+        }
+        if let Some(pause) = &mut this.pause {
+            ready!(pause.as_mut().poll(cx));
+            this.pause = None;
+        }
+        let previous = this.run.begin_slice();
+        let poll = Pin::new(&mut this.thread).poll(cx);
+        let was_preempted = this.run.end_slice(previous);
+        // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
+        // the same goes for one that yields to nobody
+        if poll.is_pending() && (was_preempted || this.run.waits() == 0) {
+            this.pause = Some(Box::pin(tokio::task::yield_now()));
+        }
+        poll
+    }
+}
+
+/// Makes a reply of what a function returned, or a failure of what it raised.
+fn finish(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, driven: Driven) -> Result<Reply, Failure> {
+    let (value, second) = match driven {
+        (true, value, second) => (value, second),
+        (false, error, _) => return Err(raised(lua, shared, run, frame, &error)),
+    };
+    let file = format!("app/{}.lua", frame.function);
+    if !matches!(second, Value::Nil | Value::Boolean(false)) {
+        let mut failure = shown(lua, shared, &second, FailureKind::Refused);
+        failure.stack = Vec::new();
+        return Err(failure);
+    }
+    if let Some(table) = response::of(shared, &value) {
+        return response::build(lua, shared, &table).map(Reply::Response).map_err(|text| {
+            Failure::new(FailureKind::Raised, format!("{file}: {text}")).locate(&run.code, &[])
+        });
+    }
+    let json = shared.json.to_vec(lua, &value, Style::Strict).map_err(|e| engine_failure(run, &e))?;
+    json.map(|json| Reply::Value(json.into())).map_err(|error| unwritable(&file, &error))
+}
+
+fn unwritable(file: &str, error: &WriteError) -> Failure {
+    let mut failure =
+        Failure::new(FailureKind::Raised, format!("{file}: the result has no JSON form: {error}"));
+    failure.place = Some(file.to_owned());
+    failure
+}
+
+/// The failure of a function that raised, or of a module that did not load.
+fn raised(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, error: &Value) -> Failure {
+    let kind = if frame.has_begun { FailureKind::Raised } else { FailureKind::Load };
+    let stack = frame.raised.map(|r| r.stack).unwrap_or_default();
+    shown(lua, shared, error, kind).locate(&run.code, &stack)
+}
+
+/// A failure with this value as its payload.
+fn shown(lua: &Lua, shared: &Shared, error: &Value, kind: FailureKind) -> Failure {
+    let text = match error {
+        Value::String(text) => crate::json::lossy(text),
+        other => match shared.json.to_vec(lua, other, Style::Cjson) {
+            Ok(Ok(json)) => {
+                let message = String::from_utf8_lossy(&json).into_owned();
+                let mut failure = Failure::new(kind, message);
+                failure.payload = Bytes::from(json);
+                return failure;
+            }
+            _ => other.to_string().unwrap_or_else(|_| other.type_name().to_owned()),
+        },
+    };
+    Failure { payload: json_text(&text), ..Failure::new(kind, text) }
+}
+
+/// The failure behind an error of the engine itself.
+pub(crate) fn engine_failure(run: &Run, error: &mlua::Error) -> Failure {
+    let text = error.to_string();
+    if is_out_of_memory(error) {
+        return crate::run::memory_failure(run.limits(), "not enough memory");
+    }
+    let first = text.lines().next().unwrap_or_default().to_owned();
+    Failure::new(FailureKind::Raised, first).locate(&run.code, &[])
+}
+
+pub(crate) fn is_out_of_memory(error: &mlua::Error) -> bool {
+    match error {
+        mlua::Error::MemoryError(_) => true,
+        mlua::Error::CallbackError { cause, .. } => is_out_of_memory(cause),
+        // at the very limit the engine fails to make its own message
+        other => other.to_string().contains("not enough memory"),
+    }
+}

@@ -1,0 +1,295 @@
+//! One version of a project: its sources, compiled once, shared by all workers.
+
+use crate::Failure;
+use crate::failure::{code_frame, load_failure};
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use weir_schema::FunctionName;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+/// Past this a source is refused: compiling cannot be interrupted, and takes 0.3 s a MiB.
+const MAX_SOURCE: u64 = 1 << 20;
+
+/// Folders of a project that hold no code.
+const NO_CODE: [&str; 7] = [".weir", ".git", "node_modules", "target", "logs", "temp", "config"];
+
+/// One version of a project. `require` and the functions are looked up here, never on disk, so that an invocation
+/// sees one version from start to end.
+#[derive(Debug)]
+pub struct Code {
+    files: BTreeMap<Arc<str>, Arc<CodeFile>>,
+    version: String,
+    mistakes: Vec<CodeError>,
+    /// Functions whose arguments held an integer beyond 2^53, warned of once.
+    warned: Mutex<HashSet<FunctionName>>,
+}
+
+/// One `*.lua` file.
+#[derive(Debug)]
+pub(crate) struct CodeFile {
+    /// Below the root, with slashes: `app/on_order.lua`. It is the chunk's name, so errors show it.
+    pub(crate) path: Arc<str>,
+    pub(crate) source: Vec<u8>,
+    /// Of path and source: what a worker keeps loaded code by.
+    pub(crate) hash: u128,
+    pub(crate) compiled: Result<Arc<[u8]>, CodeError>,
+}
+
+/// A mistake in one file of a project.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{file}{}: {message}", line.map(|l| format!(":{l}")).unwrap_or_default())]
+pub struct CodeError {
+    /// `app/on_order.lua`.
+    pub file: String,
+    /// From 1, where it is known.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+    /// The source around the line, with numbers and a mark; empty if not known.
+    pub frame: String,
+}
+
+impl Code {
+    /// Reads and compiles every `*.lua` below `root`. Mistakes are kept, file by file: see [`Code::errors`]. Does
+    /// file I/O and some ms of work per file: call it off the workers.
+    #[must_use]
+    pub fn load(root: &Path) -> Self {
+        Self::build(read_sources(root), None)
+    }
+
+    /// The project as it is on disk now; what did not change is not compiled again.
+    #[must_use]
+    pub fn reload(&self, root: &Path) -> Self {
+        Self::build(read_sources(root), Some(self))
+    }
+
+    /// A version made of sources by path (`app/hello.lua`), for bundles and tests.
+    #[must_use]
+    pub fn from_sources<'a>(sources: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let sources = sources.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        Self::build(Sources { files: sources.collect(), mistakes: Vec::new() }, None)
+    }
+
+    fn build(sources: Sources, old: Option<&Self>) -> Self {
+        let mut version = Xxh3::new();
+        let mut files = BTreeMap::new();
+        let mut mistakes = sources.mistakes;
+        for (path, source) in sources.files {
+            let hash = hash_of(&path, &source);
+            version.update(&hash.to_le_bytes());
+            let kept = old.and_then(|o| o.files.get(path.as_str())).filter(|f| f.hash == hash).cloned();
+            let file = kept.unwrap_or_else(|| Arc::new(CodeFile::compile(path, source, hash)));
+            mistakes.extend(file.compiled.as_ref().err().cloned());
+            mistakes.extend(bad_name(&file.path));
+            files.insert(file.path.clone(), file);
+        }
+        Self { files, version: format!("{:016x}", version.digest()), mistakes, warned: Mutex::default() }
+    }
+
+    /// A short hash over all sources: 16 hexadecimal digits.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Every function: each `app/**.lua` but the route table, whether it compiles or not.
+    #[must_use]
+    pub fn functions(&self) -> Vec<FunctionName> {
+        self.files.keys().filter_map(|path| function_of(path)?.ok()).collect()
+    }
+
+    /// Whether there is such a function.
+    #[must_use]
+    pub fn has_function(&self, name: &FunctionName) -> bool {
+        self.function_file(name).is_some()
+    }
+
+    /// All mistakes, by file.
+    #[must_use]
+    pub fn errors(&self) -> &[CodeError] {
+        &self.mistakes
+    }
+
+    /// The code frame around a line of a file; empty if there is no such line.
+    #[must_use]
+    pub fn frame(&self, file: &str, line: usize) -> String {
+        self.file(file).map(|f| code_frame(&f.source, line)).unwrap_or_default()
+    }
+
+    pub(crate) fn file(&self, path: &str) -> Option<&Arc<CodeFile>> {
+        self.files.get(path)
+    }
+
+    pub(crate) fn function_file(&self, name: &FunctionName) -> Option<&Arc<CodeFile>> {
+        self.file(&format!("app/{name}.lua")).filter(|f| function_of(&f.path).is_some())
+    }
+
+    pub(crate) fn hashes(&self) -> HashSet<u128> {
+        self.files.values().map(|f| f.hash).collect()
+    }
+
+    /// Whether `function` is now warned for the first time.
+    pub(crate) fn warn_once(&self, function: &FunctionName) -> bool {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(function.clone())
+    }
+}
+
+impl CodeFile {
+    fn compile(path: String, source: Vec<u8>, hash: u128) -> Self {
+        let compiler = mlua::chunk::Compiler::new().set_optimization_level(2).set_debug_level(1);
+        let compiled = compiler.compile(&source).map(Arc::from).map_err(|error| {
+            let (line, message) = split_line(&error);
+            let frame = line.map(|l| code_frame(&source, l)).unwrap_or_default();
+            CodeError { file: path.clone(), line, message, frame }
+        });
+        Self { path: path.into(), source, hash, compiled }
+    }
+
+    /// The bytecode, or the failure of whoever needs it.
+    pub(crate) fn bytecode(&self) -> Result<&Arc<[u8]>, Failure> {
+        self.compiled.as_ref().map_err(load_failure)
+    }
+}
+
+/// The compiler says `12: text`, without the file.
+fn split_line(error: &mlua::Error) -> (Option<usize>, String) {
+    let text = match error {
+        mlua::Error::SyntaxError { message, .. } => message.trim_start_matches(':').to_owned(),
+        other => other.to_string(),
+    };
+    let parsed = text.split_once(": ");
+    match parsed.and_then(|(line, message)| Some((line.parse().ok()?, message.to_owned()))) {
+        Some((line, message)) => (Some(line), message),
+        None => (None, text),
+    }
+}
+
+/// The name of the function in this file, if it is one's; an error if the name is not well-formed.
+fn function_of(path: &str) -> Option<Result<FunctionName, weir_schema::InvalidName>> {
+    let name = path.strip_prefix("app/")?.strip_suffix(".lua")?;
+    (name != "gateway").then(|| FunctionName::new(name))
+}
+
+fn bad_name(path: &str) -> Option<CodeError> {
+    let error = function_of(path)?.err()?;
+    Some(CodeError { file: path.to_owned(), line: None, message: error.to_string(), frame: String::new() })
+}
+
+fn hash_of(path: &str, source: &[u8]) -> u128 {
+    xxh3_128(path.as_bytes()) ^ xxh3_128(source).rotate_left(1)
+}
+
+#[derive(Default)]
+struct Sources {
+    files: BTreeMap<String, Vec<u8>>,
+    mistakes: Vec<CodeError>,
+}
+
+impl Sources {
+    fn mistake(&mut self, file: &str, message: String) {
+        self.mistakes.push(CodeError { file: file.to_owned(), line: None, message, frame: String::new() });
+    }
+}
+
+fn read_sources(root: &Path) -> Sources {
+    let mut sources = Sources::default();
+    read_folder(root, "", &mut sources);
+    sources
+}
+
+fn read_folder(root: &Path, below: &str, sources: &mut Sources) {
+    let entries = match std::fs::read_dir(root.join(below)) {
+        Ok(entries) => entries,
+        Err(error) => return sources.mistake(below, format!("read the folder: {error}")),
+    };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let Some(name) = file_name.to_str() else { continue };
+        let path = if below.is_empty() { name.to_owned() } else { format!("{below}/{name}") };
+        // of the target, so that linked files and folders count; a link that leads nowhere is no code
+        let Ok(meta) = std::fs::metadata(entry.path()) else { continue };
+        let is_link = entry.file_type().is_ok_and(|t| t.is_symlink());
+        if meta.is_dir() {
+            // a linked folder may lead back up, and so never end
+            if !is_link && !NO_CODE.contains(&name) && !name.starts_with('.') {
+                read_folder(root, &path, sources);
+            }
+        } else if name.ends_with(".lua") {
+            read_file(root, path, meta.len(), sources);
+        }
+    }
+}
+
+fn read_file(root: &Path, path: String, size: u64, sources: &mut Sources) {
+    if size > MAX_SOURCE {
+        return sources
+            .mistake(&path, format!("{size} bytes of source; the limit is {MAX_SOURCE}: split it"));
+    }
+    match std::fs::read(root.join(&path)) {
+        Ok(source) => {
+            sources.files.insert(path, source);
+        }
+        Err(error) => sources.mistake(&path, format!("read the file: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_kept_with_its_file_line_and_frame() {
+        let code = Code::from_sources([
+            ("app/good.lua", "return function() end"),
+            ("app/bad.lua", "local x = 1\nlocal y = = 2\nreturn x"),
+            ("lib/worse.lua", "return ("),
+            ("app/gateway.lua", "return {}"),
+        ]);
+        let errors: Vec<_> = code.errors().iter().map(|e| (e.file.as_str(), e.line)).collect();
+        assert_eq!(errors, [("app/bad.lua", Some(2)), ("lib/worse.lua", Some(1))]);
+        assert_eq!(code.errors()[0].frame, "  1 | local x = 1\n> 2 | local y = = 2\n  3 | return x\n");
+        let functions: Vec<_> = code.functions().iter().map(ToString::to_string).collect();
+        assert_eq!(functions, ["bad", "good"]);
+    }
+
+    #[test]
+    fn the_version_changes_with_any_byte_and_with_any_name() {
+        let version = |path, source| Code::from_sources([(path, source)]).version().to_owned();
+        let base = version("app/a.lua", "return 1");
+        assert_eq!(base.len(), 16);
+        assert_eq!(base, version("app/a.lua", "return 1"));
+        assert_ne!(base, version("app/a.lua", "return 2"));
+        assert_ne!(base, version("app/b.lua", "return 1"));
+    }
+
+    #[test]
+    fn a_reload_keeps_what_did_not_change_and_skips_folders_without_code() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("has a parent")).expect("a folder");
+            std::fs::write(path, text).expect("a file");
+        };
+        write("app/a.lua", "return 1");
+        write("app/b.lua", "return 1");
+        write("node_modules/x.lua", "return 1");
+        write(".weir/x.lua", "return 1");
+        let old = Code::load(dir.path());
+        write("app/b.lua", "return 2");
+        let new = old.reload(dir.path());
+        assert!(Arc::ptr_eq(old.file("app/a.lua").expect("a"), new.file("app/a.lua").expect("a")));
+        assert_ne!(old.version(), new.version());
+        assert_eq!(new.files.len(), 2);
+    }
+
+    #[test]
+    fn a_source_past_the_cap_is_a_mistake_not_a_stall() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir(dir.path().join("app")).expect("a folder");
+        std::fs::write(dir.path().join("app/big.lua"), vec![b' '; (1 << 20) + 1]).expect("a file");
+        let code = Code::load(dir.path());
+        assert_eq!(code.errors().len(), 1);
+        assert_eq!(code.errors()[0].file, "app/big.lua");
+    }
+}

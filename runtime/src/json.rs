@@ -1,0 +1,192 @@
+//! JSON to Lua values and back, without a tree between them.
+//!
+//! A table that was parsed from bytes and has not changed since is written as those bytes again ("a value that
+//! passes through untouched keeps its bytes"): [`Json::parse_kept`] remembers the source of a table, weakly.
+
+mod raw;
+#[cfg(test)]
+mod tests;
+
+use mlua::{Lua, LuaString, Table, Value};
+use std::fmt;
+
+/// Tables nested deeper than this are refused, reading and writing.
+pub(crate) const MAX_DEPTH: u32 = 64;
+
+/// What one VM needs to read and write JSON.
+#[derive(Debug)]
+pub(crate) struct Json {
+    /// Marks an empty table as `[]`. Read-only.
+    array: Table,
+    /// Table → the bytes it was parsed from; the keys are weak.
+    sources: Table,
+}
+
+/// How tables that are neither list nor object are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Style {
+    /// They are errors that name the path.
+    Strict,
+    /// As lua-cjson: number keys become text, holes become null, up to what it calls excessively sparse.
+    Cjson,
+}
+
+/// Why a text is no JSON.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not JSON at byte {at}: {reason}")]
+pub(crate) struct ParseError {
+    pub(crate) at: usize,
+    pub(crate) reason: &'static str,
+}
+
+/// Why a value has no JSON form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct WriteError {
+    pub(crate) reason: String,
+    /// From the innermost outwards.
+    path: Vec<Segment>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Segment {
+    Key(String),
+    Index(usize),
+}
+
+/// A parsed text.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) value: Value,
+    /// Where the first integer beyond 2^53 stands: it has lost digits.
+    pub(crate) inexact: Option<usize>,
+}
+
+impl Json {
+    pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
+        let array = lua.create_table()?;
+        array.raw_set("__jsontype", "array")?;
+        array.set_readonly(true);
+        let sources = lua.create_table()?;
+        let weak = lua.create_table()?;
+        weak.raw_set("__mode", "k")?;
+        sources.set_metatable(Some(weak))?;
+        Ok(Self { array, sources })
+    }
+
+    /// The metatable that makes an empty table a list.
+    pub(crate) fn array(&self) -> &Table {
+        &self.array
+    }
+
+    /// Reads one JSON text. The outer error is the engine's (out of memory).
+    pub(crate) fn parse(&self, lua: &Lua, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
+        raw::parse(lua, &self.array, text)
+    }
+
+    /// As [`Json::parse`], and remembers the bytes of a table.
+    pub(crate) fn parse_kept(&self, lua: &Lua, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
+        let parsed = self.parse(lua, text)?;
+        if let Ok(Parsed { value: Value::Table(table), .. }) = &parsed {
+            self.sources.raw_set(table, lua.create_string(text)?)?;
+        }
+        Ok(parsed)
+    }
+
+    /// Appends the JSON form of a value to `out`; nil is `null`. On an error `out` is as it was.
+    pub(crate) fn write(
+        &self,
+        lua: &Lua,
+        value: &Value,
+        style: Style,
+        out: &mut Vec<u8>,
+    ) -> mlua::Result<Result<(), WriteError>> {
+        raw::write(lua, self, value, style, out)
+    }
+
+    /// A value's JSON form.
+    pub(crate) fn to_vec(
+        &self,
+        lua: &Lua,
+        value: &Value,
+        style: Style,
+    ) -> mlua::Result<Result<Vec<u8>, WriteError>> {
+        let mut out = Vec::with_capacity(128);
+        Ok(self.write(lua, value, style, &mut out)?.map(|()| out))
+    }
+}
+
+impl fmt::Display for WriteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            return f.write_str(&self.reason);
+        }
+        f.write_str("at ")?;
+        for (i, segment) in self.path.iter().rev().enumerate() {
+            match segment {
+                Segment::Key(key) if i == 0 => write!(f, "{key}")?,
+                Segment::Key(key) => write!(f, ".{key}")?,
+                Segment::Index(index) => write!(f, "[{index}]")?,
+            }
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+impl std::error::Error for WriteError {}
+
+impl WriteError {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), path: Vec::new() }
+    }
+
+    fn under(mut self, segment: Segment) -> Self {
+        self.path.push(segment);
+        self
+    }
+}
+
+/// A Lua string as text, with replacement characters where it is not UTF-8.
+pub(crate) fn lossy(text: &LuaString) -> String {
+    String::from_utf8_lossy(&text.as_bytes()).into_owned()
+}
+
+/// The path (`items[2].id`) of the value that begins at byte `at` of a valid JSON text.
+pub(crate) fn path_at(text: &[u8], at: usize) -> String {
+    let mut open: Vec<Segment> = Vec::new();
+    let mut i = 0;
+    while i < at {
+        match text[i] {
+            b'{' => open.push(Segment::Key(String::new())),
+            b'[' => open.push(Segment::Index(1)),
+            b'}' | b']' => drop(open.pop()),
+            b',' => {
+                if let Some(Segment::Index(n)) = open.last_mut() {
+                    *n += 1;
+                }
+            }
+            b'"' => {
+                let end = string_end(text, i);
+                let is_key = text[end..].iter().find(|c| !c.is_ascii_whitespace()) == Some(&b':');
+                if let (true, Some(Segment::Key(key))) = (is_key, open.last_mut()) {
+                    *key = String::from_utf8_lossy(&text[i + 1..end - 1]).into_owned();
+                }
+                i = end;
+                continue;
+            }
+            _ => {}
+        }
+        i += 1;
+    }
+    let error = WriteError { reason: String::new(), path: open.into_iter().rev().collect() };
+    let shown = error.to_string();
+    shown.trim_start_matches("at ").trim_end_matches(": ").to_owned()
+}
+
+/// The byte after the string that begins at `start`.
+fn string_end(text: &[u8], start: usize) -> usize {
+    let mut i = start + 1;
+    while i < text.len() && text[i] != b'"' {
+        i += if text[i] == b'\\' { 2 } else { 1 };
+    }
+    (i + 1).min(text.len())
+}

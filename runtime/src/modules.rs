@@ -1,0 +1,191 @@
+//! The host functions behind Weir's Lua modules; the prelude gives them their Lua shape.
+
+mod context;
+mod encoding;
+mod flow;
+mod logging;
+mod require;
+pub(crate) mod response;
+mod state;
+mod strings;
+mod topics;
+
+use crate::call::is_out_of_memory;
+use crate::interrupt;
+use crate::run::{Answered, Raised, Run, memory_failure};
+use crate::vm::{Shared, running};
+use crate::{Answer, HostError};
+use mlua::{FromLuaMulti, Function, IntoLua, Lua, Table, Value};
+use std::rc::Rc;
+
+/// A table of all host functions, for the prelude.
+pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    let to = Registry { lua, shared, table: &table };
+    to.table.raw_set("null", Value::NULL)?;
+    to.table.raw_set("await", await_function(lua)?)?;
+    to.table.raw_set("on_error", on_error(lua)?)?;
+    to.add("native_error", |call, error: Value| native_error(call, &error))?;
+    to.add("begun", |call, (): ()| {
+        call.run.frame(|f| f.has_begun = true);
+        call.value(Value::Nil)
+    })?;
+    to.add("no_function", |call, kind: String| no_function(call, &kind))?;
+    context::install(&to)?;
+    encoding::install(&to)?;
+    flow::install(&to)?;
+    logging::install(&to)?;
+    require::install(&to)?;
+    response::install(&to)?;
+    state::install(&to)?;
+    strings::install(&to)?;
+    topics::install(&to)?;
+    Ok(table)
+}
+
+/// Where host functions are put.
+struct Registry<'a> {
+    lua: &'a Lua,
+    shared: &'a Rc<Shared>,
+    table: &'a Table,
+}
+
+/// One call of a host function.
+#[derive(Clone)]
+struct Call {
+    lua: Lua,
+    shared: Rc<Shared>,
+    run: Rc<Run>,
+}
+
+type Answer2 = (Option<bool>, Value);
+
+impl Registry<'_> {
+    /// A function that answers `true, value`, `false, error`, or nothing for "later".
+    fn add<A: FromLuaMulti>(
+        &self,
+        name: &str,
+        f: impl Fn(&Call, A) -> mlua::Result<Answered> + 'static,
+    ) -> mlua::Result<()> {
+        let shared = self.shared.clone();
+        let function = self.lua.create_function(move |lua, args: A| {
+            let call = Call { lua: lua.clone(), shared: shared.clone(), run: running()? };
+            Ok(match f(&call, args)? {
+                Answered::Value(value) => (Some(true), value),
+                Answered::Raise(value) => (Some(false), value),
+                Answered::Later(future) => {
+                    call.run.wait(future);
+                    (None, Value::Nil)
+                }
+            })
+        })?;
+        self.table.raw_set(name, function)
+    }
+
+    /// A function that answers its value alone.
+    fn add_plain<A: FromLuaMulti, R: mlua::IntoLuaMulti>(
+        &self,
+        name: &str,
+        f: impl Fn(&Call, A) -> mlua::Result<R> + 'static,
+    ) -> mlua::Result<()> {
+        let shared = self.shared.clone();
+        let function = self.lua.create_function(move |lua, args: A| {
+            f(&Call { lua: lua.clone(), shared: shared.clone(), run: running()? }, args)
+        })?;
+        self.table.raw_set(name, function)
+    }
+}
+
+impl Call {
+    fn value(&self, value: impl IntoLua) -> mlua::Result<Answered> {
+        Ok(Answered::Value(value.into_lua(&self.lua)?))
+    }
+
+    fn raise(&self, message: impl AsRef<str>) -> mlua::Result<Answered> {
+        Ok(Answered::Raise(Value::String(self.lua.create_string(message.as_ref())?)))
+    }
+
+    /// Goes on with what the host answers, now or later.
+    fn with<T: 'static>(
+        &self,
+        answer: Answer<Result<T, HostError>>,
+        go_on: impl FnOnce(&Self, T) -> mlua::Result<Answered> + 'static,
+    ) -> mlua::Result<Answered> {
+        let settle = |call: &Self, result| match result {
+            Ok(value) => go_on(call, value),
+            Err(error) => call.run.doom_by_host(&call.lua, &error),
+        };
+        match answer {
+            Answer::Now(result) => settle(self, result),
+            Answer::Later(future) => {
+                let call = self.clone();
+                Ok(Answered::Later(Box::pin(async move { settle(&call, future.await) })))
+            }
+        }
+    }
+}
+
+/// Waits for what the last host function left. The only function that waits: all others answer at once.
+fn await_function(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_async_function(|_, (): ()| async {
+        let run = running()?;
+        let index = run.waits().saturating_sub(1);
+        loop {
+            let answered = std::future::poll_fn(|cx| run.poll_wait(index, cx)).await?;
+            match answered {
+                Answered::Value(value) => return Ok::<Answer2, _>((Some(true), value)),
+                Answered::Raise(value) => return Ok((Some(false), value)),
+                Answered::Later(future) => run.wait(future),
+            }
+        }
+    })
+}
+
+/// Keeps an error and the stack that raised it. Runs where it was raised, before anything is unwound.
+fn on_error(lua: &Lua) -> mlua::Result<Function> {
+    lua.create_function(|lua, value: Value| {
+        let run = running()?;
+        let stack = interrupt::stack_of(lua);
+        run.frame(|f| {
+            // raised again on its way out: the first stack is the one that tells where
+            let is_known = f.raised.as_ref().is_some_and(|r| r.value == value);
+            if !is_known {
+                f.raised = Some(Raised { value: value.clone(), stack });
+            }
+        });
+        Ok(value)
+    })
+}
+
+/// Makes a text of an error of the engine; one that says there is no memory ends the invocation.
+fn native_error(call: &Call, error: &Value) -> mlua::Result<Answered> {
+    let is_memory = match error {
+        Value::Error(error) => is_out_of_memory(error),
+        Value::String(text) => text.as_bytes() == b"not enough memory",
+        _ => false,
+    };
+    if is_memory {
+        let failure = memory_failure(call.run.limits(), "not enough memory");
+        call.run.doom(failure.locate(&call.run.code, &interrupt::stack_of(&call.lua)));
+        return call.value("not enough memory");
+    }
+    let text = match error {
+        Value::Error(error) => error_text(error),
+        other => return call.value(other.clone()),
+    };
+    call.value(text)
+}
+
+/// The innermost words of an error of ours.
+fn error_text(error: &mlua::Error) -> String {
+    match error {
+        mlua::Error::CallbackError { cause, .. } => error_text(cause),
+        mlua::Error::RuntimeError(text) => text.lines().next().unwrap_or_default().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn no_function(call: &Call, kind: &str) -> mlua::Result<Answered> {
+    let function = call.run.function();
+    call.value(format!("app/{function}.lua returns {kind}; it must `return function(args, ctx) … end`"))
+}

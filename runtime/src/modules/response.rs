@@ -1,0 +1,95 @@
+//! `response(status, body, headers)`.
+
+use super::Registry;
+use crate::Response;
+use crate::json::{Style, lossy};
+use crate::vm::Shared;
+use mlua::{Lua, Table, Value};
+
+pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
+    to.table.raw_set("response_mt", &to.shared.response)?;
+    // where it is called, so that the error is there; again when it is returned, since a table can be changed
+    to.add("check_response", |call, (status, headers): (Value, Value)| {
+        match read_status(&status).and_then(|_| read_headers(&headers)) {
+            Ok(_) => call.value(true),
+            Err(text) => call.raise(text),
+        }
+    })
+}
+
+/// The table, if the value is a response.
+pub(crate) fn of(shared: &Shared, value: &Value) -> Option<Table> {
+    value.as_table().filter(|t| t.metatable().is_some_and(|m| m == shared.response)).cloned()
+}
+
+/// Reads what `response` made.
+pub(crate) fn build(lua: &Lua, shared: &Shared, table: &Table) -> Result<Response, String> {
+    let field = |name: &str| table.raw_get::<Value>(name).map_err(|e| e.to_string());
+    let status = read_status(&field("status")?)?;
+    let headers = read_headers(&field("headers")?)?;
+    let (body, is_json) = match field("body")? {
+        Value::Nil => (Vec::new(), false),
+        Value::String(text) => (text.as_bytes().to_vec(), false),
+        value => {
+            let json = shared.json.to_vec(lua, &value, Style::Strict).map_err(|e| e.to_string())?;
+            (json.map_err(|error| format!("the body has no JSON form: {error}"))?, true)
+        }
+    };
+    Ok(Response { status, headers, body: body.into(), is_json })
+}
+
+fn read_status(status: &Value) -> Result<u16, String> {
+    let number = status.as_f64().or_else(|| status.as_i64().map(|n| n as f64));
+    let whole = number.filter(|n| n.fract() == 0.0 && (100.0..600.0).contains(n));
+    whole.map(|n| n as u16).ok_or_else(|| {
+        let shown = status.to_string().unwrap_or_default();
+        format!("response: the status is {shown}; write a whole number from 100 to 599")
+    })
+}
+
+/// Names in byte order; the values of one name in the order of its list.
+fn read_headers(headers: &Value) -> Result<Vec<(String, String)>, String> {
+    let table = match headers {
+        Value::Nil => return Ok(Vec::new()),
+        Value::Table(table) => table,
+        other => return Err(format!("response: headers are a table, got {}", other.type_name())),
+    };
+    let mut list = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (name, value) = pair.map_err(|e| e.to_string())?;
+        let name = match &name {
+            Value::String(name) if is_token(&name.as_bytes()) => lossy(name),
+            other => {
+                return Err(format!("response: {} is no header name", other.to_string().unwrap_or_default()));
+            }
+        };
+        match value {
+            Value::Table(values) => {
+                for n in 1..=values.raw_len() {
+                    let value = values.raw_get::<Value>(n).map_err(|e| e.to_string())?;
+                    list.push((name.clone(), read_value(&name, &value)?));
+                }
+            }
+            value => list.push((name.clone(), read_value(&name, &value)?)),
+        }
+    }
+    list.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(list)
+}
+
+fn read_value(name: &str, value: &Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => lossy(text),
+        Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
+        other => return Err(format!("response: header {name} is text, got {}", other.type_name())),
+    };
+    if text.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {
+        return Err(format!("response: header {name} has a line break or a control character"));
+    }
+    Ok(text)
+}
+
+/// RFC 9110's `token`.
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+}

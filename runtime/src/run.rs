@@ -1,0 +1,340 @@
+//! One invocation while it runs: its callees, what it did, what it used, and whether it must end.
+
+use crate::failure::Level;
+use crate::interrupt;
+use crate::journal::{Journal, Mark};
+use crate::watchdog::{Pulse, SLICE};
+use crate::{Code, Failure, FailureKind, Host, HostError, Invocation, Limits};
+use futures::future::LocalBoxFuture;
+use mlua::{Table, Value};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use weir_schema::FunctionName;
+
+/// What a host function answers.
+pub(crate) enum Answered {
+    Value(Value),
+    /// Raised in the function that called.
+    Raise(Value),
+    /// The function waits.
+    Later(LocalBoxFuture<'static, mlua::Result<Self>>),
+}
+
+/// What the interrupt does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    Continue,
+    Disarm,
+    Yield,
+    End,
+}
+
+/// An error as it was raised.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    pub(crate) value: Value,
+    pub(crate) stack: Vec<Level>,
+}
+
+/// One function of the invocation: the one that was asked for, or a callee by `flow`.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    pub(crate) function: FunctionName,
+    /// Its coroutine: see [`interrupt::state_of`].
+    pub(crate) root: usize,
+    /// Whether its coroutine may yield when its slice is over: not below a C call that cannot.
+    pub(crate) may_yield: bool,
+    pub(crate) env: Table,
+    /// What `require` has loaded, by path.
+    pub(crate) loaded: Table,
+    /// Whether the module is loaded, so that errors are the function's.
+    pub(crate) has_begun: bool,
+    pub(crate) raised: Option<Raised>,
+}
+
+pub(crate) struct Run {
+    pub(crate) code: Arc<Code>,
+    pub(crate) invocation: Invocation,
+    pub(crate) host: Rc<dyn Host>,
+    pub(crate) journal: RefCell<Journal>,
+    pub(crate) started: Instant,
+    /// Immediate appends so far.
+    pub(crate) immediate: Cell<u32>,
+    /// Appends without a key so far.
+    pub(crate) keyless: Cell<u32>,
+    frames: RefCell<Vec<Frame>>,
+    /// The failure that ends the invocation, whatever the function does about it.
+    doom: RefCell<Option<Failure>>,
+    /// Of host calls that wait, innermost last.
+    waiting: RefCell<Vec<Option<LocalBoxFuture<'static, mlua::Result<Answered>>>>>,
+    pulse: Rc<Pulse>,
+    cpu: Cell<Duration>,
+    slice: Cell<Option<Instant>>,
+    was_preempted: Cell<bool>,
+    checks: Cell<u32>,
+    memory: Memory,
+}
+
+/// A category of memory, lent to one invocation.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) category: u8,
+    /// What was allocated for the category when it was lent: garbage of earlier invocations.
+    pub(crate) base: usize,
+    pub(crate) peak: Cell<usize>,
+}
+
+impl Memory {
+    pub(crate) fn note(&self, bytes: usize) -> usize {
+        let used = bytes.saturating_sub(self.base);
+        self.peak.set(self.peak.get().max(used));
+        used
+    }
+}
+
+impl Run {
+    pub(crate) fn new(
+        code: Arc<Code>,
+        invocation: Invocation,
+        host: Rc<dyn Host>,
+        pulse: Rc<Pulse>,
+        memory: Memory,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            code,
+            invocation,
+            host,
+            journal: RefCell::default(),
+            started: Instant::now(),
+            immediate: Cell::new(0),
+            keyless: Cell::new(0),
+            frames: RefCell::default(),
+            doom: RefCell::default(),
+            waiting: RefCell::default(),
+            pulse,
+            cpu: Cell::default(),
+            slice: Cell::default(),
+            was_preempted: Cell::default(),
+            checks: Cell::default(),
+            memory,
+        })
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.invocation.limits
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        self.cpu.get()
+    }
+
+    // --- frames
+
+    pub(crate) fn depth(&self) -> usize {
+        self.frames.borrow().len()
+    }
+
+    pub(crate) fn push(&self, frame: Frame) {
+        self.frames.borrow_mut().push(frame);
+    }
+
+    pub(crate) fn pop(&self) -> Option<Frame> {
+        self.frames.borrow_mut().pop()
+    }
+
+    /// Looks at the function that is executing.
+    pub(crate) fn frame<R>(&self, look: impl FnOnce(&mut Frame) -> R) -> R {
+        let mut frames = self.frames.borrow_mut();
+        look(frames.last_mut().expect("Lua code runs in a frame"))
+    }
+
+    pub(crate) fn function(&self) -> FunctionName {
+        self.frame(|f| f.function.clone())
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.journal.borrow().mark()
+    }
+
+    // --- the end of it
+
+    /// Ends the invocation with this failure: no `pcall` outlives it.
+    pub(crate) fn doom(&self, failure: Failure) {
+        let mut doom = self.doom.borrow_mut();
+        if doom.is_none() {
+            *doom = Some(failure);
+        }
+        if self.slice.get().is_some() {
+            self.pulse.arm().arm();
+        }
+    }
+
+    /// Ends it for something that the executing function did; the text is to be raised there.
+    pub(crate) fn doom_here(
+        &self,
+        lua: &mlua::Lua,
+        kind: FailureKind,
+        message: &str,
+    ) -> mlua::Result<Answered> {
+        let failure = Failure::new(kind, message).locate(&self.code, &interrupt::stack_of(lua));
+        self.doom(failure);
+        Ok(Answered::Raise(Value::String(lua.create_string(message)?)))
+    }
+
+    pub(crate) fn doom_by_host(&self, lua: &mlua::Lua, error: &HostError) -> mlua::Result<Answered> {
+        let kind = match error {
+            HostError::Unavailable(_) => FailureKind::Unavailable,
+            HostError::Cancelled => FailureKind::Cancelled,
+        };
+        self.doom_here(lua, kind, &error.to_string())
+    }
+
+    pub(crate) fn is_doomed(&self) -> bool {
+        self.doom.borrow().is_some()
+    }
+
+    pub(crate) fn take_doom(&self) -> Option<Failure> {
+        self.doom.borrow_mut().take()
+    }
+
+    // --- waiting
+
+    /// Keeps a future for the next `await`.
+    pub(crate) fn wait(&self, future: LocalBoxFuture<'static, mlua::Result<Answered>>) {
+        self.waiting.borrow_mut().push(Some(future));
+    }
+
+    /// Polls what was last kept, which is `index`; the slot is gone when it is ready.
+    pub(crate) fn poll_wait(
+        &self,
+        index: usize,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<mlua::Result<Answered>> {
+        let future = self.waiting.borrow_mut().get_mut(index).and_then(Option::take);
+        let Some(mut future) = future else {
+            return std::task::Poll::Ready(Err(mlua::Error::runtime("nothing to wait for")));
+        };
+        let poll = future.as_mut().poll(cx);
+        let mut waiting = self.waiting.borrow_mut();
+        if poll.is_pending() {
+            waiting[index] = Some(future);
+        } else {
+            waiting.truncate(index);
+        }
+        poll
+    }
+
+    pub(crate) fn waits(&self) -> usize {
+        self.waiting.borrow().len()
+    }
+
+    /// Drops what is waited for: nobody asks any more, and the engine's garbage must not keep it.
+    pub(crate) fn close(&self) {
+        let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
+        drop(waiting);
+        self.frames.borrow_mut().clear();
+    }
+
+    // --- time and memory
+
+    /// Lua code runs from now on. Returns the run that was current.
+    pub(crate) fn begin_slice(self: &Rc<Self>) -> Option<Rc<Self>> {
+        let now = Instant::now();
+        self.slice.set(Some(now));
+        self.was_preempted.set(false);
+        self.pulse.begin(now);
+        if self.is_doomed() {
+            self.pulse.arm().arm();
+        }
+        interrupt::enter(Some(self.clone()))
+    }
+
+    /// Lua code has stopped; whether it was preempted.
+    pub(crate) fn end_slice(&self, previous: Option<Rc<Self>>) -> bool {
+        self.pulse.end();
+        drop(interrupt::enter(previous));
+        if let Some(began) = self.slice.take() {
+            self.cpu.set(self.cpu.get() + began.elapsed());
+        }
+        self.was_preempted.get()
+    }
+
+    /// What the interrupt does in the coroutine `state`.
+    pub(crate) fn judge(
+        &self,
+        state: usize,
+        may_yield: impl FnOnce() -> bool,
+        stack: impl FnOnce() -> Vec<Level>,
+        collect: impl FnOnce(),
+    ) -> Verdict {
+        if self.is_doomed() {
+            return Verdict::End;
+        }
+        let Ok(frames) = self.frames.try_borrow() else { return Verdict::Continue };
+        let (root, frame_may_yield) = frames.last().map_or((0, false), |f| (f.root, f.may_yield));
+        drop(frames);
+        let is_root = root == state;
+        // in a coroutine of the function's own the handler stays armed until the root is back: so it looks seldom
+        self.checks.set(self.checks.get().wrapping_add(1));
+        if !is_root && !self.checks.get().is_multiple_of(64) {
+            return Verdict::Continue;
+        }
+        let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
+        if ran < SLICE {
+            // set by a watchdog that was late: for the invocation before this one
+            return Verdict::Disarm;
+        }
+        if let Some(failure) = self.over(ran, state, collect) {
+            self.doom(failure.locate(&self.code, &stack()));
+            return Verdict::End;
+        }
+        match is_root {
+            true if frame_may_yield && may_yield() => {
+                self.was_preempted.set(true);
+                Verdict::Yield
+            }
+            true => Verdict::Disarm,
+            false => Verdict::Continue,
+        }
+    }
+
+    /// The limit that has been passed.
+    fn over(&self, ran: Duration, state: usize, collect: impl FnOnce()) -> Option<Failure> {
+        let limits = self.limits();
+        if self.cpu.get() + ran > limits.cpu {
+            let text = format!("CPU time limit exceeded: {:?} (weir.limits.cpu)", limits.cpu);
+            return Some(Failure::new(FailureKind::Cpu, text));
+        }
+        if self.started.elapsed() > limits.wall {
+            return Some(wall_failure(limits));
+        }
+        let used = |run: &Self| run.memory.note(interrupt::bytes_at(state, run.memory.category));
+        if used(self) > limits.memory {
+            collect();
+            if used(self) > limits.memory {
+                return Some(memory_failure(limits, "memory limit exceeded"));
+            }
+        }
+        None
+    }
+}
+
+pub(crate) fn wall_failure(limits: &Limits) -> Failure {
+    Failure::new(FailureKind::Wall, format!("wall time limit exceeded: {:?} (weir.limits.wall)", limits.wall))
+}
+
+pub(crate) fn memory_failure(limits: &Limits, what: &str) -> Failure {
+    Failure::new(FailureKind::Memory, format!("{what}: {} bytes (weir.limits.memory)", limits.memory))
+}
+
+impl std::fmt::Debug for Run {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Run").field("id", &self.invocation.id).finish_non_exhaustive()
+    }
+}

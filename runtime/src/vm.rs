@@ -1,0 +1,158 @@
+//! One Luau VM: set up once, sealed, and asked for fresh instances of functions.
+
+use crate::code::CodeFile;
+use crate::interrupt::{self, Arm};
+use crate::json::Json;
+use crate::run::{Frame, Memory, Run};
+use crate::watchdog::{Pulse, Watchdog};
+use crate::{Code, modules};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use weir_schema::FunctionName;
+
+/// A VM and what Rust holds of it.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    // before `lua`: the watchdog must have let go of the VM when it is closed
+    pub(crate) pulse: Rc<Pulse>,
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) lua: Lua,
+}
+
+/// What host functions need of their VM. Holds no strong reference to it: it is part of it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) json: Json,
+    pub(crate) response: Table,
+    drive: RefCell<Option<(Function, Function)>>,
+    /// Every environment looks further here.
+    base: RefCell<Option<Table>>,
+    mains: RefCell<HashMap<u128, Function>>,
+    categories: RefCell<VecDeque<u8>>,
+    loading: Table,
+}
+
+impl Vm {
+    /// A VM of at most `memory` bytes.
+    pub(crate) fn new(watchdog: &Arc<Watchdog>, memory: usize) -> mlua::Result<Self> {
+        let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
+        let json = Json::new(&lua)?;
+        let response = lua.create_table()?;
+        response.raw_set("__metatable", "response")?;
+        response.set_readonly(true);
+        let loading = lua.create_table()?;
+        loading.set_readonly(true);
+        let shared = Rc::new(Shared {
+            json,
+            response,
+            drive: RefCell::default(),
+            base: RefCell::default(),
+            mains: RefCell::default(),
+            categories: RefCell::new((1..=254).collect()),
+            loading,
+        });
+        let globals = lua.globals();
+        // with `_G` in the base, loading code would bind it to the base once and for all
+        globals.raw_remove("_G")?;
+        let host = modules::install(&lua, &shared)?;
+        let prelude = lua.load(include_str!("vm/prelude.lua")).set_name("=weir");
+        let drive = prelude.call((host, Lua::poll_pending()))?;
+        lua.sandbox(true)?;
+        let base = lua.create_table()?;
+        let globals = lua.globals();
+        globals.set_readonly(true);
+        base.raw_set("__index", globals)?;
+        base.set_readonly(true);
+        *shared.drive.borrow_mut() = Some(drive);
+        *shared.base.borrow_mut() = Some(base);
+        lua.set_memory_limit(memory)?;
+        let pulse = Rc::new(watchdog.watch(Arm::of(&lua)));
+        Ok(Self { pulse, shared, lua })
+    }
+
+    /// Lends a category of memory: the one that has rested longest.
+    pub(crate) fn lend_memory(&self) -> Memory {
+        // 255 is shared by those that come when 254 invocations are under way
+        let category = self.shared.categories.borrow_mut().pop_front().unwrap_or(255);
+        Memory { category, base: interrupt::bytes_of(&self.lua, category), peak: Cell::new(0) }
+    }
+
+    /// Notes what an invocation takes now.
+    pub(crate) fn measure(&self, memory: &Memory) {
+        memory.note(interrupt::bytes_of(&self.lua, memory.category));
+    }
+
+    pub(crate) fn return_memory(&self, memory: &Memory) {
+        if memory.category != 255 {
+            self.shared.categories.borrow_mut().push_back(memory.category);
+        }
+    }
+}
+
+impl Shared {
+    /// Runs a main chunk and the function that it returns: see the prelude.
+    pub(crate) fn drive(&self) -> Function {
+        self.drive.borrow().as_ref().expect("set when the VM was made").0.clone()
+    }
+
+    /// Runs a main chunk alone.
+    pub(crate) fn evaluate(&self) -> Function {
+        self.drive.borrow().as_ref().expect("set when the VM was made").1.clone()
+    }
+
+    /// Marks a module that is being loaded.
+    pub(crate) fn loading(&self) -> &Table {
+        &self.loading
+    }
+
+    /// A frame for a function, with globals of its own.
+    pub(crate) fn frame(&self, lua: &Lua, function: FunctionName) -> mlua::Result<Frame> {
+        let env = lua.create_table()?;
+        env.set_metatable(self.base.borrow().clone())?;
+        env.raw_set("_G", &env)?;
+        env.set_safeenv(true);
+        let loaded = lua.create_table()?;
+        Ok(Frame { function, root: 0, may_yield: true, env, loaded, has_begun: false, raised: None })
+    }
+
+    /// A file's main chunk as new: no upvalue, no global is shared with another instance.
+    pub(crate) fn instance(
+        &self,
+        lua: &Lua,
+        code: &Code,
+        file: &CodeFile,
+        env: &Table,
+    ) -> mlua::Result<Function> {
+        let main = self.mains.borrow().get(&file.hash).cloned();
+        let main = match main {
+            Some(main) => main,
+            None => self.load(lua, code, file)?,
+        };
+        let instance = main.deep_clone()?;
+        instance.set_environment(env.clone())?;
+        Ok(instance)
+    }
+
+    /// Loads a file, once per version of it.
+    fn load(&self, lua: &Lua, code: &Code, file: &CodeFile) -> mlua::Result<Function> {
+        let bytecode = file.compiled.as_ref().map_err(|e| mlua::Error::external(e.clone()))?;
+        let chunk = lua.load(&bytecode[..]).set_mode(mlua::chunk::ChunkMode::Binary);
+        let main = chunk.set_name(format!("={}", file.path)).into_function()?;
+        let mut mains = self.mains.borrow_mut();
+        let hashes = code.hashes();
+        // two versions side by side are common (a reload, a deploy); what is older goes
+        if mains.len() > 2 * hashes.len() + 64 {
+            mains.retain(|hash, _| hashes.contains(hash));
+        }
+        mains.insert(file.hash, main.clone());
+        Ok(main)
+    }
+}
+
+/// The run that executes; host functions are only reached from one.
+pub(crate) fn running() -> mlua::Result<Rc<Run>> {
+    interrupt::current().ok_or_else(|| mlua::Error::runtime("no invocation is running"))
+}

@@ -1,0 +1,333 @@
+-- What every function finds: Weir's modules, and the standard library where Luau's would stall a worker, leak
+-- between invocations, or differ from what Lua 5.1 code expects. Runs once per VM, before it is sealed.
+--
+-- `host` holds the functions of the runtime. They return `true, value`, or `false, error`, or nothing where the
+-- answer takes time: then `await()` gives the other two.
+local host, PENDING = ...
+
+local type, error, select, tostring, rawequal = type, error, select, tostring, rawequal
+local rawpcall, rawxpcall, rawgetfenv, rawsetfenv = pcall, xpcall, getfenv, setfenv
+local info, freeze = debug.info, table.freeze
+local await, native_error, on_error = host.await, host.native_error, host.on_error
+local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
+
+local SELF = "weir"
+
+-- The answer of a host function, or its error at the place that called the function that calls this.
+local function settle(ok, value)
+  if ok == nil then ok, value = await() end
+  if ok then return value end
+  error(value, 3)
+end
+
+-- Limits cannot be caught: an error of the engine's own ends the invocation, whoever sees it first.
+local function guard(ok, ...)
+  if ok then return ok, ... end
+  local e = ...
+  if type(e) == "userdata" or e == "not enough memory" then return false, select(2, native_error(e)) end
+  return false, ...
+end
+
+function pcall(f, ...) return guard(rawpcall(f, ...)) end
+function xpcall(f, handler, ...) return guard(rawxpcall(f, handler, ...)) end
+
+-- Coroutines: where one waits for a host function, the whole invocation does.
+local function step(co, ok, v, ...)
+  if ok and rawequal(v, PENDING) then return step(co, resume(co, yield(PENDING))) end
+  return ok, v, ...
+end
+local function check(ok, ...)
+  if not ok then error((...), 0) end
+  return ...
+end
+coroutine.resume = function(co, ...) return guard(step(co, resume(co, ...))) end
+coroutine.wrap = function(f)
+  local co = create(f)
+  return function(...) return check(guard(step(co, resume(co, ...)))) end
+end
+
+-- Environments: those of the invocation, never those that invocations share.
+local function is_own(f) return type(f) == "function" and info(f, "s") ~= SELF and info(f, "s") ~= "[C]" end
+local function resolve(f)
+  if f == nil then f = 1 end
+  if type(f) == "number" then f = f == 0 and info(3, "f") or info(f + 2, "f") end
+  return f
+end
+function getfenv(f)
+  f = resolve(f)
+  return rawgetfenv(is_own(f) and f or info(2, "f"))
+end
+function setfenv(f, env)
+  local target = resolve(f)
+  if not is_own(target) then error("setfenv: not a function of this project", 2) end
+  rawsetfenv(target, env)
+  return target
+end
+
+-- Compiling cannot be interrupted, so what is compiled at run time is small.
+local rawload = loadstring
+local function compile(source, name, env)
+  if type(source) ~= "string" then error("load: text expected, got " .. type(source), 3) end
+  if #source > 65536 then return nil, "load: " .. #source .. " bytes of source; the limit is 65536" end
+  local f, e = rawload(source, name)
+  if f then rawsetfenv(f, env) end
+  return f, e
+end
+function loadstring(source, name) return compile(source, name, rawgetfenv(2)) end
+function load(source, name, _, env)
+  if type(source) == "function" then
+    local parts, size = {}, 0
+    for part in source do
+      if part == nil or part == "" then break end
+      parts[#parts + 1] = part
+      size = size + #part
+      if size > 65536 then break end
+    end
+    source = table.concat(parts)
+  end
+  return compile(source, name, env or rawgetfenv(2))
+end
+
+local count = collectgarbage
+function collectgarbage(what)
+  if what == "count" then return count("count") end
+  return 0
+end
+
+-- One call that would run for seconds or fill the memory: bounded, or done in linear time.
+local rep, find, split, format = string.rep, string.find, string.split, string.format
+local reserve, find_plain, split_plain = host.reserve, host.find_plain, host.split_plain
+local BIG = 1000000 -- a product of lengths below this takes less than a millisecond
+
+string.rep = function(s, n, sep)
+  if type(s) ~= "string" or type(n) ~= "number" then return rep(s, n) end
+  if n ~= n or n <= 0 then return "" end
+  local size = #s * n + (sep and #sep * (n - 1) or 0)
+  if size == 0 then return "" end
+  if size > BIG and not reserve(size, "string.rep") then error("string.rep: past the memory limit", 2) end
+  if sep and sep ~= "" then
+    if n < 2 then return s end
+    return rep(s .. sep, n - 1) .. s
+  end
+  return rep(s, n)
+end
+
+string.find = function(s, p, init, plain)
+  if type(s) == "string" and type(p) == "string" and #s * #p > BIG
+    and (plain or not find(p, "[%^%$%*%+%?%.%(%[%%%-]")) then
+    return find_plain(s, p, init or 1)
+  end
+  return find(s, p, init, plain)
+end
+
+string.split = function(s, sep)
+  if type(s) == "string" and type(sep) == "string" and #s * #sep > BIG then return split_plain(s, sep) end
+  return split(s, sep)
+end
+
+-- %s takes any value, as everywhere but in Luau.
+local function format_any(fmt, ...)
+  local args, n, i = { ... }, select("#", ...), 0
+  for directive in string.gmatch(fmt, "%%[-+ #0]*%d*%.?%d*([%a%%%*])") do
+    if directive ~= "%" then
+      i = i + 1
+      if directive == "s" and i <= n then args[i] = tostring(args[i]) end
+    end
+  end
+  return format(fmt, unpack(args, 1, n))
+end
+string.format = function(fmt, ...)
+  for i = 1, select("#", ...) do
+    local t = type((select(i, ...)))
+    if t ~= "string" and t ~= "number" then return format_any(fmt, ...) end
+  end
+  return format(fmt, ...)
+end
+
+local table_create, table_move, buffer_create = table.create, table.move, buffer.create
+table.create = function(n, v)
+  if type(n) == "number" and n > BIG and not reserve(n * 16, "table.create") then
+    error("table.create: past the memory limit", 2)
+  end
+  return table_create(n, v)
+end
+table.move = function(a, f, e, t, b)
+  if type(f) == "number" and type(e) == "number" and e - f > 16 * BIG then
+    error("table.move: too many elements to move", 2)
+  end
+  return table_move(a, f, e, t, b)
+end
+buffer.create = function(n)
+  if type(n) == "number" and n > BIG and not reserve(n, "buffer.create") then
+    error("buffer.create: past the memory limit", 2)
+  end
+  return buffer_create(n)
+end
+
+os.getenv = function(name) return settle(host.getenv(name)) end
+
+-- LuaJIT's bit library: as bit32, with signed results.
+local bit = {}
+local function signed(n) return n >= 2147483648 and n - 4294967296 or n end
+for _, name in { "band", "bor", "bxor", "bnot", "lshift", "rshift", "arshift" } do
+  local f = bit32[name]
+  bit[name] = function(...) return signed(f(...)) end
+end
+-- shift counts are taken modulo 32
+for _, name in { "lshift", "rshift", "arshift" } do
+  local f = bit32[name]
+  bit[name] = function(n, by) return signed(f(n, bit32.band(by, 31))) end
+end
+bit.rol = function(n, by) return signed(bit32.lrotate(n, by)) end
+bit.ror = function(n, by) return signed(bit32.rrotate(n, by)) end
+bit.tobit = function(n) return signed(bit32.band(n, 0xffffffff)) end
+bit.bswap = function(n) return signed(bit32.byteswap(n)) end
+bit.tohex = function(n, digits)
+  digits = digits or 8
+  local hex = format("%08x", bit32.band(n, 0xffffffff))
+  if digits < 0 then hex, digits = string.upper(hex), -digits end
+  return string.sub(hex, -math.min(digits, 8))
+end
+
+-- Weir's modules.
+local modules = { bit = bit }
+
+modules.topics = {
+  append = function(topic, entries, options) return settle(host.append(topic, entries, options)) end,
+}
+
+modules.state = {
+  get = function(t, key) return settle(host.state_get(t, key)) end,
+  set = function(t, key, value, options) return settle(host.state_set(t, key, value, options)) end,
+  delete = function(t, key) return settle(host.state_delete(t, key)) end,
+  incr = function(t, key, by) return settle(host.state_incr(t, key, by)) end,
+  add = function(t, key, by) return settle(host.state_add(t, key, by)) end,
+  scan = function(t, options) return settle(host.state_scan(t, options)) end,
+}
+
+-- A failed call raises a text, and code looks into it: no place of the caller's is added.
+local function flow_call(name, args)
+  local ok, value = host.flow_call(name, args)
+  if ok == nil then ok, value = await() end
+  if ok then return value end
+  error(value, 0)
+end
+local function flow_try(name, args)
+  local ok, value = host.flow_try(name, args)
+  if ok == nil then ok, value = await() end
+  if ok then return value end
+  if type(value) == "string" then error(value, 2) end
+  return nil, value
+end
+modules.flow = { call = flow_call, try = flow_try }
+
+modules.json = {
+  encode = function(value) return settle(host.json_encode(value)) end,
+  decode = function(text) return settle(host.json_decode(text)) end,
+  array = function(list) return settle(host.json_array(list)) end,
+  null = host.null,
+}
+
+modules.cjson = {
+  encode = function(value) return settle(host.cjson_encode(value)) end,
+  decode = function(text) return settle(host.json_decode(text)) end,
+  null = host.null,
+  empty_array = host.empty_array,
+  array_mt = host.array_mt,
+  empty_array_mt = host.array_mt,
+}
+local function safe(f)
+  return function(value)
+    local ok, result = f(value)
+    if ok then return result end
+    return nil, result
+  end
+end
+modules["cjson.safe"] = {
+  encode = safe(host.cjson_encode),
+  decode = safe(host.json_decode),
+  null = host.null,
+  empty_array = host.empty_array,
+  array_mt = host.array_mt,
+  empty_array_mt = host.array_mt,
+}
+
+local function logger(level)
+  return function(message, fields)
+    return host.log(level, tostring(message), fields, info(2, "sl"))
+  end
+end
+modules.log = { debug = logger(0), info = logger(1), warn = logger(2), error = logger(3) }
+function print(...)
+  local parts = {}
+  for i = 1, select("#", ...) do parts[i] = tostring((select(i, ...))) end
+  host.log(1, table.concat(parts, "\t"), nil, info(2, "sl"))
+end
+
+local response_mt = host.response_mt
+function response(status, body, headers)
+  local ok, e = host.check_response(status, headers)
+  if not ok then error(e, 2) end
+  return setmetatable({ status = status, body = body, headers = headers }, response_mt)
+end
+
+for _, module in modules do freeze(module) end
+
+-- require: see the runtime's `require.rs` for the order.
+local LOADING = host.loading
+function require(name)
+  local kind, value, path = host.find_module(name)
+  if kind == "native" then
+    local module = modules[value]
+    if module ~= nil then return module end
+    kind, value = "error", host.later(value)
+  end
+  if kind == "error" then error(value, 2) end
+  if kind == "loaded" then return value end
+  local ok, result = rawxpcall(value, on_error, name)
+  if not ok then
+    host.store_module(path, nil)
+    error(result, 0)
+  end
+  if result == nil then result = true end
+  host.store_module(path, result)
+  return result
+end
+
+-- ctx: fields are made when they are asked for.
+local methods = {
+  deadline = function() return host.deadline() end,
+}
+local trigger_methods = {
+  reject = function(reason) return settle(host.reject(reason)) end,
+  retry_after = function(delay) return settle(host.retry_after(delay)) end,
+}
+local ctx_mt = freeze({
+  __index = function(ctx, key)
+    local method = methods[key]
+    if method then return method end
+    method = trigger_methods[key]
+    if method then return host.is_trigger() and method or nil end
+    local value = host.ctx_field(key)
+    if value ~= nil then rawset(ctx, key, value) end
+    return value
+  end,
+})
+
+local begun, no_function = host.begun, host.no_function
+local function run(main, args, ctx)
+  local handler = main()
+  if type(handler) ~= "function" then error(select(2, no_function(type(handler))), 0) end
+  begun()
+  return handler(args, ctx)
+end
+
+-- A function, from its file's main chunk: true and what it returned, or false and the error.
+local function drive(main, args)
+  return guard(rawxpcall(run, on_error, main, args, setmetatable({}, ctx_mt)))
+end
+-- A chunk alone, for the route table.
+local function evaluate(main)
+  return guard(rawxpcall(main, on_error))
+end
+return drive, evaluate
