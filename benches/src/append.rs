@@ -12,7 +12,8 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     }
     let text = String::from_utf8_lossy(&out.stdout);
     let result = text.lines().rev().find_map(|l| l.strip_prefix("RESULT "));
-    let result: serde_json::Value = serde_json::from_str(result.context("the bench printed no RESULT line")?)?;
+    let result: serde_json::Value =
+        serde_json::from_str(result.context("the bench printed no RESULT line")?)?;
     let number = |name: &str| result[name].as_f64().with_context(|| format!("the RESULT line has no {name}"));
     Ok(vec![
         Row {

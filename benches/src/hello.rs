@@ -49,16 +49,21 @@ fn start_weir(folder: &Path, port: u16) -> anyhow::Result<Server> {
     fs::write(folder.join("config/application.yml"), "appName: hello\n")?;
     let admin = free_port()?;
     let proxy = free_port()?;
-    let server = Server::start(Command::new(weir()?).args(["start", "--workers", "1", "--log", "memory"]).args([
-        "--listen".to_owned(),
-        format!("127.0.0.1:{port}"),
-        "--admin".to_owned(),
-        format!("127.0.0.1:{admin}"),
-        "--write-proxy".to_owned(),
-        format!("127.0.0.1:{proxy}"),
-        "--log-level".to_owned(),
-        "warn".to_owned(),
-    ]).arg(folder))?;
+    let server = Server::start(
+        Command::new(weir()?)
+            .args(["start", "--workers", "1", "--log", "memory"])
+            .args([
+                "--listen".to_owned(),
+                format!("127.0.0.1:{port}"),
+                "--admin".to_owned(),
+                format!("127.0.0.1:{admin}"),
+                "--write-proxy".to_owned(),
+                format!("127.0.0.1:{proxy}"),
+                "--log-level".to_owned(),
+                "warn".to_owned(),
+            ])
+            .arg(folder),
+    )?;
     wait_for(port)?;
     Ok(server)
 }
@@ -79,7 +84,8 @@ fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
     let file = folder.join("nginx.conf");
     fs::write(&file, config)?;
     let server = Server::start(Command::new("nginx").arg("-c").arg(&file).arg("-p").arg(folder));
-    let server = server.context("nginx with Lua (Debian: apt-get install nginx-light libnginx-mod-http-lua lua-cjson)")?;
+    let server = server
+        .context("nginx with Lua (Debian: apt-get install nginx-light libnginx-mod-http-lua lua-cjson)")?;
     wait_for(port)?;
     Ok(server)
 }

@@ -16,7 +16,10 @@ pub(crate) struct Probe {
 impl Probe {
     pub(crate) fn take() -> anyhow::Result<Self> {
         let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':')).map_or("?", |(_, m)| m.trim());
+        let model = cpu
+            .lines()
+            .find_map(|l| l.strip_prefix("model name")?.split_once(':'))
+            .map_or("?", |(_, m)| m.trim());
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let machine = format!("{cores} cores of {model}, Linux {}.", kernel.trim());

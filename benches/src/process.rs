@@ -57,7 +57,10 @@ fn family(pid: u32) -> anyhow::Result<Vec<u32>> {
 
 /// The release binary, built if need be.
 pub(crate) fn weir() -> anyhow::Result<PathBuf> {
-    let built = Command::new("cargo").args(["build", "-q", "--release", "-p", "weir-cli"]).status().context("run cargo")?;
+    let built = Command::new("cargo")
+        .args(["build", "-q", "--release", "-p", "weir-cli"])
+        .status()
+        .context("run cargo")?;
     if !built.success() {
         bail!("the release binary does not build");
     }

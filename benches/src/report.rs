@@ -64,10 +64,17 @@ pub(crate) fn write(rows: &[Row], before: &Probe, after: &Probe) -> anyhow::Resu
         "# What was measured\n\nWritten by `make bench`. Ratios are of one run on one machine; the machine is probed \
          before and after, because disks change their mind.\n\n",
     );
-    writeln!(page, "{}\n\nSync of 300 bytes (p50): {:.3} ms before, {:.3} ms after.\n", before.machine, before.sync_ms, after.sync_ms)?;
-    page.push_str("| path | against | ours | reference | value | target | |\n|---|---|---|---|---|---|---|\n");
+    writeln!(
+        page,
+        "{}\n\nSync of 300 bytes (p50): {:.3} ms before, {:.3} ms after.\n",
+        before.machine, before.sync_ms, after.sync_ms
+    )?;
+    page.push_str(
+        "| path | against | ours | reference | value | target | |\n|---|---|---|---|---|---|---|\n",
+    );
     for row in rows {
         writeln!(page, "{row}")?;
     }
-    std::fs::write("docs/benchmarks.md", page).context("write docs/benchmarks.md (run it from the repository's root)")
+    std::fs::write("docs/benchmarks.md", page)
+        .context("write docs/benchmarks.md (run it from the repository's root)")
 }

@@ -34,7 +34,12 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
         target,
     };
     Ok(vec![
-        row("`weir dev` from exec to first request served", format!("{time:.1} ms"), time, Target::AtMost(100.0)),
+        row(
+            "`weir dev` from exec to first request served",
+            format!("{time:.1} ms"),
+            time,
+            Target::AtMost(100.0),
+        ),
         row("idle memory", format!("{memory:.1} MiB"), memory, Target::AtMost(40.0)),
     ])
 }

@@ -85,11 +85,18 @@ fn count_raw() -> anyhow::Result<f64> {
             let key = format!("key-{:06}", i % KEYS);
             let mut read = connection.prepare_cached("SELECT v FROM kv WHERE k = ?1")?;
             let seen: Option<Vec<u8>> = read.query_row([&key], |r| r.get(0)).ok();
-            let n = seen.and_then(|v| serde_json::from_slice::<serde_json::Value>(&v).ok()?["n"].as_u64()).unwrap_or(0) + 1;
+            let n = seen
+                .and_then(|v| serde_json::from_slice::<serde_json::Value>(&v).ok()?["n"].as_u64())
+                .unwrap_or(0)
+                + 1;
             let put = "INSERT INTO kv VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET v = excluded.v, stamp = excluded.stamp";
             connection.prepare_cached(put)?.execute(params![key, format!("{{\"n\":{n}}}").as_bytes(), i])?;
             let event = "INSERT INTO events VALUES (1, 0, ?1, 1, ?2, ?3, x'')";
-            connection.prepare_cached(event)?.execute(params![i, key, format!("{{\"n\":{n},\"id\":{i}}}").as_bytes()])?;
+            connection.prepare_cached(event)?.execute(params![
+                i,
+                key,
+                format!("{{\"n\":{n},\"id\":{i}}}").as_bytes()
+            ])?;
         }
         connection.execute("UPDATE position SET at = ?1", [first + 1000])?;
         connection.execute_batch("COMMIT")?;
@@ -116,11 +123,16 @@ fn scan_raw() -> anyhow::Result<f64> {
     connection.execute_batch("BEGIN")?;
     for i in 0..REPLAYED {
         let event = "INSERT INTO events VALUES (0, 0, ?1, 1, ?2, ?3, x'')";
-        connection.prepare_cached(event)?.execute(params![i, format!("key-{:06}", i % KEYS), value(i).as_bytes()])?;
+        connection.prepare_cached(event)?.execute(params![
+            i,
+            format!("key-{:06}", i % KEYS),
+            value(i).as_bytes()
+        ])?;
     }
     connection.execute_batch("COMMIT")?;
     let started = Instant::now();
-    let mut scan = connection.prepare("SELECT off, key, value FROM events WHERE topic = 0 AND part = 0 ORDER BY off")?;
+    let mut scan =
+        connection.prepare("SELECT off, key, value FROM events WHERE topic = 0 AND part = 0 ORDER BY off")?;
     let mut rows = scan.query([])?;
     let mut seen = 0u64;
     while let Some(row) = rows.next()? {
