@@ -358,6 +358,10 @@ async fn lua_5_1_code_finds_what_it_expects() {
             "load((function() local n = 0 return function() n = n + 1 return ({'return ', '7'})[n] end end)())()",
             "7",
         ),
+        (
+            "(select(2, loadstring('return =', '=mine')))",
+            r#""mine:1: Expected identifier when parsing expression, got '='""#,
+        ),
         ("collectgarbage() .. collectgarbage('collect')", r#""00""#),
         ("require('bit').band(0xffffffff, 0xffffffff)", "-1"),
         ("require('bit').tohex(255, 4)", r#""00ff""#),
