@@ -27,7 +27,7 @@ mod runs;
 /// Faults stop here.
 const END: i64 = 700;
 /// And so long after that everything must have been handled.
-const PATIENCE: i64 = 20_000;
+const PATIENCE: i64 = 8_000;
 /// How long a reservation holds.
 const RESERVED: i64 = 2000;
 /// How often an event may end the process: three times unmarked, three times marked.
