@@ -60,6 +60,8 @@ pub(crate) struct Run {
     pub(crate) host: Rc<dyn Host>,
     pub(crate) journal: RefCell<Journal>,
     pub(crate) started: Instant,
+    /// The call by `flow` that is under way; 0: none.
+    pub(crate) calling: Cell<u64>,
     /// Immediate appends so far.
     pub(crate) immediate: Cell<u32>,
     /// Appends without a key so far.
@@ -108,6 +110,7 @@ impl Run {
             host,
             journal: RefCell::default(),
             started: Instant::now(),
+            calling: Cell::new(0),
             immediate: Cell::new(0),
             keyless: Cell::new(0),
             frames: RefCell::default(),

@@ -80,6 +80,15 @@ impl Records {
         self.index.get(index).map(|meta| Record { meta, buf: &self.buf })
     }
 
+    /// The first `n` events, in the same buffer; all of them if there are no more.
+    #[must_use]
+    pub fn first(&self, n: usize) -> Self {
+        if n >= self.len() {
+            return self.clone();
+        }
+        Self { buf: self.buf.clone(), index: self.index[..n].into() }
+    }
+
     /// The last event.
     #[must_use]
     pub fn last(&self) -> Option<Record<'_>> {
@@ -279,6 +288,19 @@ mod tests {
         let records = builder.build();
         let keys: Vec<_> = records.iter().map(|r| (r.key(), r.value())).collect();
         assert_eq!(keys, [(Some(&b""[..]), None), (None, Some(&b""[..]))]);
+    }
+
+    #[test]
+    fn the_first_events_are_a_prefix() {
+        let mut builder = RecordsBuilder::default();
+        for key in [b"a", b"b", b"c"] {
+            builder.push(AT, Some(key), None, []);
+        }
+        let records = builder.build();
+        let keys = |n| records.first(n).iter().filter_map(|r| r.key_bytes()).collect::<Vec<_>>();
+        assert_eq!(keys(0), [""; 0]);
+        assert_eq!(keys(2), ["a", "b"]);
+        assert_eq!(keys(9), ["a", "b", "c"]);
     }
 
     proptest! {

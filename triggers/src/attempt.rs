@@ -101,20 +101,27 @@ pub(crate) fn describe(
 
 /// What an outcome means for the event.
 pub(crate) fn conclude(session: &Session, trigger: &Trigger, outcome: Outcome) -> RunEnd {
-    match outcome.result {
-        Ok(Reply::Response(response)) if response.status >= 400 => {
-            let body = String::from_utf8_lossy(&response.body);
-            let message = format!("the function answered with status {}: {body}", response.status);
-            RunEnd::Failed(RunFailure { message, ..RunFailure::default() })
-        }
-        Ok(_) => {
-            let mut effects = outcome.effects;
+    match judge(outcome) {
+        RunEnd::Ok(mut effects) => {
             if trigger.replay.as_ref().is_some_and(|r| !r.emit) {
                 effects.appends = Records::default();
             }
             record_writers(session, &mut effects);
             RunEnd::Ok(effects)
         }
+        end => end,
+    }
+}
+
+/// Whether the event was handled: a response of 400 and above is a failure.
+pub(crate) fn judge(outcome: Outcome) -> RunEnd {
+    match outcome.result {
+        Ok(Reply::Response(response)) if response.status >= 400 => {
+            let body = String::from_utf8_lossy(&response.body);
+            let message = format!("the function answered with status {}: {body}", response.status);
+            RunEnd::Failed(RunFailure { message, ..RunFailure::default() })
+        }
+        Ok(_) => RunEnd::Ok(outcome.effects),
         Err(failure) => failed(failure),
     }
 }

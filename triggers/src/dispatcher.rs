@@ -296,6 +296,12 @@ impl Dispatcher {
         self.parked.count()
     }
 
+    /// Whether nothing runs and no commit is on its way.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.sent.is_empty() && self.outside.is_empty() && self.window.running() == 0
+    }
+
     /// How many attempts have been made, and how many commits met stale reads: for metrics.
     #[must_use]
     pub fn effort(&self) -> (u64, u64) {

@@ -4,6 +4,7 @@ use crate::control;
 use crate::dispatcher::{Assignment, Input};
 use crate::parked::{Entry, mark_key};
 use crate::pump::{HomeNews, PumpHandle, Take, ToPump};
+use crate::replay;
 use crate::trigger::{Place, Trigger};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -113,9 +114,10 @@ impl GroupTask {
     ) -> Result<Assignment, LogError> {
         let (log, group) = (self.session.log(), &self.trigger.group);
         let range = Entry::range(group, at.partition);
-        let keys = [mark_key(group, at.partition), control::pause_key(group)];
+        let keys = [mark_key(group, at.partition), control::pause_key(group), replay::hold_key(group)];
         let mut rows = log.get(&keys).await?.into_iter();
-        let (mark, paused) = (rows.next().flatten(), rows.next().flatten());
+        let mark = rows.next().flatten();
+        let is_paused = self.hold || rows.flatten().next().is_some();
         Ok(Assignment {
             fence: Fence { group: group.clone(), at, epoch },
             topic: self.trigger.topic.clone(),
@@ -125,7 +127,7 @@ impl GroupTask {
             catalog: self.session.catalog(),
             parked: self.all_rows(range).await?,
             mark,
-            is_paused: self.hold || paused.is_some(),
+            is_paused,
         })
     }
 

@@ -3,6 +3,7 @@
 use crate::attempt;
 use crate::dispatcher::{Action, Command, CommandError, Input, Report, RunEnd, Start, What};
 use crate::host::TriggerHost;
+use crate::replay::pacing;
 use crate::trigger::{Place, Trigger};
 use crate::{Dispatcher, report};
 use futures::FutureExt as _;
@@ -68,6 +69,8 @@ pub(crate) struct Home {
     batch: Vec<Action>,
     answers: HashMap<u64, oneshot::Sender<Result<(), CommandError>>>,
     next_request: u64,
+    /// A replay's read may wait for its pace.
+    reading: Option<AbortHandle>,
     /// The offset after the last one that a read has returned or found to be the tail.
     read_to: Offset,
 }
@@ -102,6 +105,7 @@ impl Home {
             batch: Vec::new(),
             answers: HashMap::new(),
             next_request: 0,
+            reading: None,
         }
     }
 
@@ -154,7 +158,14 @@ impl Home {
             }
             Action::Commit(transaction) => {
                 let commit = self.around.session.log().commit(transaction.clone());
-                self.spawn(async move { Input::Replied { id: transaction.id, outcome: commit.await } });
+                let counts = self.trigger.replay.as_ref().map(|r| r.counts.clone());
+                self.spawn(async move {
+                    let outcome = commit.await;
+                    if let (Some(counts), Ok(_)) = (counts, &outcome) {
+                        counts.committed(&transaction);
+                    }
+                    Input::Replied { id: transaction.id, outcome }
+                });
             }
             Action::Reserve(reads) => self.reserve(reads),
             Action::Answer { request, result } => {
@@ -187,19 +198,24 @@ impl Home {
         report::report(&self.trigger, self.place.at.partition, report);
     }
 
-    fn read(&self, from: Offset, limit: ReadLimit) {
-        let (log, at) = (self.around.session.log().clone(), self.place.at);
-        let place = self.place.clone();
-        self.spawn(async move {
-            match log.read(at, from, limit).await {
+    fn read(&mut self, from: Offset, limit: ReadLimit) {
+        let (session, place) = (self.around.session.clone(), self.place.clone());
+        let replay = self.trigger.replay.clone();
+        self.reading = Some(self.spawn(async move {
+            let read = match &replay {
+                Some(replay) => pacing::read(&session, place.at, from, limit, replay).await,
+                None => session.log().read(place.at, from, limit).await,
+            };
+            match read {
                 Ok(records) => Input::Records { from, records },
                 Err(LogError::Trimmed { earliest }) => Input::Trimmed { earliest },
                 Err(error) => {
-                    tracing::warn!(group = %place.group, partition = at.partition, %error, "cannot read the topic");
+                    let partition = place.at.partition;
+                    tracing::warn!(group = %place.group, partition, %error, "cannot read the topic");
                     Input::ReadFailed { from }
                 }
             }
-        });
+        }));
     }
 
     /// Runs a function. One that returns without waiting ends here, without a task of its own.
@@ -237,8 +253,7 @@ impl Home {
                 (None, Some(records)) => records.get(0).expect("read_one returns one event"),
                 (None, None) => return RunEnd::Interrupted,
             };
-            if trigger.replay.as_ref().and_then(|r| r.key.as_deref()).is_some_and(|k| record.key() != Some(k))
-            {
+            if trigger.replay.as_ref().is_some_and(|r| !r.takes(&record)) {
                 return RunEnd::Ok(weir_runtime::Effects::default());
             }
             let (trace, append) = attempt::trace(&trigger, &record);
@@ -251,6 +266,7 @@ impl Home {
                 now: record.meta.time,
                 invocation: invocation.id.clone(),
                 event: attempt::source(&trigger, &record),
+                trace,
                 suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),
             };
             let code = around.code.borrow().clone();
@@ -268,15 +284,15 @@ impl Home {
         .boxed_local()
     }
 
-    fn spawn(&self, work: impl Future<Output = Input> + 'static) {
+    fn spawn(&self, work: impl Future<Output = Input> + 'static) -> AbortHandle {
         let (queue, home) = (self.queue.clone(), self.id);
-        self.around.tasks.spawn_local(async move { queue.push(home, work.await) });
+        self.around.tasks.spawn_local(async move { queue.push(home, work.await) }).abort_handle()
     }
 }
 
 impl Drop for Home {
     fn drop(&mut self) {
-        for attempt in self.running.values() {
+        for attempt in self.running.values().chain(&self.reading) {
             attempt.abort();
         }
     }

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
-use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TxnId};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId};
 
 /// Rows of the store's page that tells how far a scan reaches.
 const PROBE: u32 = 1000;
@@ -24,6 +24,7 @@ pub(crate) struct TriggerHost {
     pub(crate) now: Millis,
     pub(crate) invocation: Arc<str>,
     pub(crate) event: Source,
+    pub(crate) trace: TraceContext,
     pub(crate) suppress_appends: bool,
 }
 
@@ -69,27 +70,32 @@ impl Host for TriggerHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        let (message, place, event) = (&*line.message, &*line.place, &self.event);
-        let (invocation, fields) = (&*self.invocation, std::str::from_utf8(&line.fields).unwrap_or_default());
-        match line.level {
-            LogLevel::Debug => {
-                tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Info => {
-                tracing::info!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Warn => {
-                tracing::warn!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-            LogLevel::Error => {
-                tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
-            }
-        }
+        emit(&self.event, &self.invocation, &line);
+    }
+
+    fn called(&self, call: &CalledFunction<'_>) {
+        self.session.record_call(self.trace, call);
     }
 
     fn chain(&self) -> Answer<String> {
         let (session, event) = (self.session.clone(), self.event.clone());
         Answer::Later(Box::pin(async move { chain(&session, event).await }))
+    }
+}
+
+/// Writes a function's log line to the process's log.
+pub(crate) fn emit(event: &Source, invocation: &str, line: &LogLine<'_>) {
+    let (message, place) = (&*line.message, &*line.place);
+    let fields = std::str::from_utf8(&line.fields).unwrap_or_default();
+    match line.level {
+        LogLevel::Debug => {
+            tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
+        }
+        LogLevel::Info => tracing::info!(target: "function", %event, invocation, place, fields, "{message}"),
+        LogLevel::Warn => tracing::warn!(target: "function", %event, invocation, place, fields, "{message}"),
+        LogLevel::Error => {
+            tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
+        }
     }
 }
 
@@ -180,7 +186,7 @@ async fn all_rows(
 }
 
 /// How an event came about, walked back through the log: the nearest first.
-async fn chain(session: &Session, event: Source) -> String {
+pub(crate) async fn chain(session: &Session, event: Source) -> String {
     let topics = session.topic_names();
     let mut text = event.to_string();
     let mut cause = event;

@@ -1,4 +1,4 @@
-//! Consumes the log into functions: dispatch, commit, retry, park.
+//! Consumes the log into functions: dispatch, commit, retry, park, replay.
 //!
 //! [`Triggers`] takes part in a group for each trigger; a partition that it is given gets a home on a worker's
 //! [`Pump`], whose [`Dispatcher`] decides what runs when.
@@ -15,6 +15,7 @@ mod manager;
 pub mod parked;
 pub mod parked_list;
 mod pump;
+pub mod replay;
 mod report;
 pub mod retention;
 mod trigger;
@@ -22,4 +23,5 @@ mod trigger;
 pub use dispatcher::Dispatcher;
 pub use manager::{AskError, Passed, TriggerStatus, Triggers};
 pub use pump::{HomeStatus, Inbox, Pump, PumpHandle, pump_channel};
+pub use replay::Replays;
 pub use trigger::{Place, ReplayRun, Trigger};

@@ -4,16 +4,18 @@ use crate::control;
 use crate::dispatcher::{Command, CommandError, Mode, PauseReason, Selection};
 use crate::group::GroupTask;
 use crate::pump::{HomeStatus, PumpHandle, ToPump};
+use crate::replay;
 use crate::trigger::{Place, Trigger};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::{CommitError, LogError, ReadLimit, TopicInfo, resolve};
 use weir_runtime::Session;
-use weir_schema::{At, GroupName, Offset, Position, TopicName};
+use weir_schema::{At, FunctionName, GroupName, Offset, Position, TopicName};
 
 /// How long a trigger may take to answer a command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -38,7 +40,7 @@ struct Inner {
 #[derive(Debug)]
 struct Known {
     trigger: Arc<Trigger>,
-    running: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 /// A trigger that starts at the tail of a topic that has events already.
@@ -59,7 +61,7 @@ pub struct TriggerStatus {
     pub function: String,
     /// Its group.
     pub group: GroupName,
-    /// `live`, `probing`, `paused`, `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
+    /// `live`, `probing`, `paused`, `replaying` (it stands still for a replay), `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
     /// `stopped` (this process does not run it) or `orphaned` (a position without a trigger).
     pub state: &'static str,
     /// Events that are neither handled nor parked.
@@ -83,6 +85,16 @@ pub enum AskError {
         "the triggers of this log are run by another process, or are just being handed over: ask that one (--url)"
     )]
     NotHere,
+    /// An in-place replay of the same events runs.
+    #[error(
+        "{trigger} stands still for the replay {replay:?} and goes on when that is over (weir replay cancel {replay})"
+    )]
+    Held {
+        /// The trigger.
+        trigger: String,
+        /// The replay.
+        replay: String,
+    },
     /// The dispatcher's answer.
     #[error(transparent)]
     Refused(#[from] CommandError),
@@ -136,8 +148,16 @@ impl Triggers {
             from.push((at, resolve(&**inner.session.log(), &topic, at.partition, position, now).await?));
         }
         let passed: u64 = from.iter().zip(&topic.earliest).map(|((_, f), e)| f.0.saturating_sub(e.0)).sum();
-        let membership = inner.session.log().join(&trigger.group, &from).await?;
         let name = format!("{}/{}", trigger.topic, trigger.name);
+        self.start_at(trigger, &from).await?;
+        let is_told = !is_known && start.is_none() && passed > 0;
+        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+    }
+
+    /// Starts a trigger whose positions, if it has none yet, are these.
+    pub(crate) async fn start_at(&self, trigger: Trigger, from: &[(At, Offset)]) -> Result<(), LogError> {
+        let inner = &self.inner;
+        let membership = inner.session.log().join(&trigger.group, from).await?;
         let trigger = Arc::new(trigger);
         let task = GroupTask {
             session: inner.session.clone(),
@@ -148,8 +168,7 @@ impl Triggers {
         let stop = inner.shutdown.child_token();
         let running = Some((stop.clone(), inner.tasks.spawn(task.run(membership, stop))));
         self.lock().insert(trigger.group.clone(), Known { trigger, running });
-        let is_told = !is_known && start.is_none() && passed > 0;
-        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
+        Ok(())
     }
 
     /// Removes events past their topic's retention that nobody needs any more, now and from time to time.
@@ -201,8 +220,12 @@ impl Triggers {
         for position in session.log().positions(None).await? {
             stored.entry(position.group).or_default().push((position.at, position.position));
         }
+        let held: HashMap<_, _> = replay::holds(session).await?.into_iter().collect();
         let mut all = Vec::new();
         for (group, mut positions) in stored {
+            if replay::is_replay(&group) {
+                continue;
+            }
             positions.sort_by_key(|(at, _)| *at);
             let trigger = self.lock().get(&group).map(|k| k.trigger.clone());
             let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
@@ -210,7 +233,11 @@ impl Triggers {
             let mut status = TriggerStatus {
                 topic: topic.spec.name.clone(),
                 function: trigger.as_ref().map_or_else(|| name.to_owned(), |t| t.name.to_string()),
-                state: if trigger.is_some() { self.state_of(&group, &homes) } else { "orphaned" },
+                state: match (&trigger, self.state_of(&group, &homes)) {
+                    (None, _) => "orphaned",
+                    (Some(_), "paused") if held.contains_key(&group) => "replaying",
+                    (Some(_), state) => state,
+                },
                 lag: 0,
                 lag_seconds: 0.0,
                 parked: crate::parked_list::count(session, &group).await?,
@@ -232,12 +259,15 @@ impl Triggers {
         self.ask_all(group, &Command::Pause).await
     }
 
-    /// Lets a paused trigger go on.
+    /// Lets a paused trigger go on. One that stands still for a replay goes on when that is over.
     ///
     /// # Errors
     /// `AskError`.
     pub async fn resume(&self, group: &GroupName) -> Result<(), AskError> {
         control::remember_pause(&self.inner.session, group, false).await?;
+        if let Some(replay) = replay::holder(&self.inner.session, group).await? {
+            return Err(AskError::Held { trigger: group.to_string(), replay });
+        }
         self.ask_all(group, &Command::Resume).await
     }
 
@@ -263,10 +293,10 @@ impl Triggers {
         Ok(offsets)
     }
 
-    /// Every trigger that is known.
+    /// Every trigger that is known, replays aside.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Trigger>> {
-        self.lock().values().map(|k| k.trigger.clone()).collect()
+        self.lock().values().map(|k| k.trigger.clone()).filter(|t| t.replay.is_none()).collect()
     }
 
     /// Tries every parked event of this process's triggers now.
@@ -338,7 +368,7 @@ impl Triggers {
     /// # Errors
     /// There is none; the text lists those there are.
     pub fn named(&self, name: &str) -> Result<Arc<Trigger>, AskError> {
-        let triggers: Vec<_> = self.lock().values().map(|k| k.trigger.clone()).collect();
+        let triggers = self.all();
         let names = |t: &Trigger| format!("{}/{}", t.topic, t.name);
         let found = triggers.iter().find(|t| names(t) == name || t.group.as_str() == name);
         found.cloned().ok_or_else(|| {
@@ -347,7 +377,34 @@ impl Triggers {
         })
     }
 
-    async fn ask_all(&self, group: &GroupName, command: &Command) -> Result<(), AskError> {
+    /// The trigger of `topic` that is called `function`, or runs it.
+    pub(crate) fn live(&self, topic: &TopicName, function: &FunctionName) -> Option<Arc<Trigger>> {
+        let live: Vec<_> = self.all().into_iter().filter(|t| t.topic == *topic).collect();
+        let named = live.iter().find(|t| t.name == *function);
+        named.or_else(|| live.iter().find(|t| t.function == *function)).cloned()
+    }
+
+    /// Asks one worker, any, to do something beside its triggers.
+    pub(crate) async fn lend_worker(&self, message: ToPump) -> Result<(), AskError> {
+        let turn = fastrand::usize(..self.inner.pumps.len().max(1));
+        let pump = self.inner.pumps.get(turn).ok_or(AskError::NotHere)?;
+        pump.0.send(message).await.map_err(|_| AskError::NotHere)
+    }
+
+    pub(crate) fn session(&self) -> &Arc<Session> {
+        &self.inner.session
+    }
+
+    pub(crate) fn shutdown(&self) -> &CancellationToken {
+        &self.inner.shutdown
+    }
+
+    /// Runs a task that the end of the process waits for.
+    pub(crate) fn keep(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.inner.tasks.spawn(task);
+    }
+
+    pub(crate) async fn ask_all(&self, group: &GroupName, command: &Command) -> Result<(), AskError> {
         let trigger = self.trigger(group)?;
         for at in self.topic(&trigger.topic).await?.partitions() {
             match self.ask(&Place { group: group.clone(), at }, command.clone()).await {
@@ -359,7 +416,7 @@ impl Triggers {
         Ok(())
     }
 
-    async fn homes(&self) -> Vec<HomeStatus> {
+    pub(crate) async fn homes(&self) -> Vec<HomeStatus> {
         let mut all = Vec::new();
         for pump in self.inner.pumps.iter() {
             let (answer, answered) = oneshot::channel();
@@ -398,7 +455,7 @@ impl Triggers {
         Ok(())
     }
 
-    async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
+    pub(crate) async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
         let topics = self.inner.session.log().topics().await?;
         topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
     }

@@ -107,7 +107,12 @@ impl Entry {
     /// The row's key, for the group that owns `fence`.
     #[must_use]
     pub fn key(fence: &Fence, offset: Offset) -> StateKey {
-        let mut key = prefix(&fence.group, fence.at.partition);
+        Self::row(&fence.group, fence.at.partition, offset)
+    }
+
+    /// The row's key, for whoever clears a group away.
+    pub(crate) fn row(group: &GroupName, partition: u32, offset: Offset) -> StateKey {
+        let mut key = prefix(group, partition);
         key.push(0);
         key.extend_from_slice(&offset.0.to_be_bytes());
         reserved(PARKED, key)

@@ -6,6 +6,7 @@
 use crate::Dispatcher;
 use crate::dispatcher::{Assignment, Command, CommandError, Input, Mode};
 use crate::home::{Home, Queue, Surroundings, Told};
+use crate::replay::DryRun;
 use crate::trigger::{Place, Trigger};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -38,6 +39,8 @@ pub(crate) enum ToPump {
     Tell(Place, Input),
     /// Ask the dispatcher of a place.
     Ask(Place, Command, oneshot::Sender<Result<(), CommandError>>),
+    /// Run a range without committing anything.
+    DryRun(Box<DryRun>),
     /// How are the homes?
     Status(oneshot::Sender<Vec<HomeStatus>>),
 }
@@ -75,6 +78,8 @@ pub struct HomeStatus {
     pub position: Offset,
     /// Parked events.
     pub parked: usize,
+    /// Whether nothing runs and nothing is being committed.
+    pub is_quiet: bool,
 }
 
 /// The end by which a pump is reached.
@@ -243,12 +248,17 @@ impl Pump {
                 Some(home) => home.command(command, answer),
                 None => drop(answer.send(Err(CommandError::Unsettled("handed over")))),
             },
+            ToPump::DryRun(run) => {
+                let around = self.around.clone();
+                self.around.tasks.spawn_local(run.run(around));
+            }
             ToPump::Status(answer) => {
                 let status = self.homes.values().map(|(home, ..)| {
                     let dispatcher = home.dispatcher.borrow();
                     let (mode, position, parked) =
                         (dispatcher.mode(), dispatcher.position(), dispatcher.parked());
-                    HomeStatus { place: home.place.clone(), mode, position, parked }
+                    let is_quiet = dispatcher.is_quiet();
+                    HomeStatus { place: home.place.clone(), mode, position, parked, is_quiet }
                 });
                 drop(answer.send(status.collect())); // who asked may have gone
             }

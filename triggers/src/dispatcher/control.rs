@@ -120,8 +120,7 @@ impl Dispatcher {
     /// Hands over when all is done, or when the time is up.
     pub(super) fn drain(&mut self) {
         let Phase::Draining { by } = self.phase else { return };
-        let is_done = self.sent.is_empty() && self.outside.is_empty() && self.window.running() == 0;
-        if is_done || self.now >= by {
+        if self.is_quiet() || self.now >= by {
             self.end();
             self.actions.push(Action::Release);
         }
