@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weir_log::{Driver, LogConfig, SqliteOptions, SystemClock, TopicInfo, TopicSpec};
-use weir_runtime::{Code, Limits, Session, Worker, WorkerOptions};
+use weir_runtime::{Code, Limits, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::{
     At, FunctionName, GroupName, Partitioner, Position, RecordsBuilder, TopicName, Transaction,
 };
@@ -38,10 +38,11 @@ impl Node {
         let (pump, inbox) = pump_channel();
         let (shutdown, stop) = (CancellationToken::new(), CancellationToken::new());
         let (session_there, stop_there) = (session.clone(), stop.clone());
+        let options = WorkerOptions::new(Watchdog::start()?);
         let worker = std::thread::Builder::new().stack_size(8 << 20).spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a reactor starts");
-            let worker = Rc::new(Worker::new(WorkerOptions::default()).expect("a VM starts"));
+            let worker = Rc::new(Worker::new(&options).expect("a VM starts"));
             let pump = Pump::new(session_there, worker, code, inbox);
             tokio::task::LocalSet::new().block_on(&runtime, pump.run(stop_there));
         })?;

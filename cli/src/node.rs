@@ -8,13 +8,13 @@ use crate::telemetry::Otlp;
 use crate::worker::{self, WorkerParts};
 use anyhow::{Context as _, bail};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use weir_gateway::{Admin, AdminSettings, Calls, Router};
 use weir_log::{Driver, Log, LogConfig, SystemClock, TopicSpec};
-use weir_runtime::{Code, Session, Worker, WorkerOptions};
+use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::TopicName;
 use weir_triggers::{Passed, PumpHandle, Trigger, Triggers, pump_channel};
 
@@ -131,6 +131,17 @@ impl Node {
     }
 }
 
+/// How the process's workers are made: they share one watchdog.
+pub(crate) fn worker_options() -> anyhow::Result<WorkerOptions> {
+    static WATCHDOG: OnceLock<Arc<Watchdog>> = OnceLock::new();
+    if WATCHDOG.get().is_none() {
+        // of two that are started at once one is kept, and the other ends with its last worker
+        WATCHDOG.set(Watchdog::start().context("start the watchdog")?).ok();
+    }
+    let watchdog = WATCHDOG.get().cloned().context("the watchdog has just been started")?;
+    Ok(WorkerOptions::new(watchdog))
+}
+
 /// Compiles a project and reads its routes. What is wrong with the routes is returned; functions that do not compile
 /// are in the code itself.
 pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<(Arc<Code>, Arc<Router>), Vec<String>> {
@@ -138,7 +149,8 @@ pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<(Arc<Code>, Arc
         Some(code) => code.reload(root),
         None => Code::load(root),
     });
-    let worker = Worker::new(WorkerOptions::default()).map_err(|e| vec![e.to_string()])?;
+    let options = worker_options().map_err(|e| vec![format!("{e:#}")])?;
+    let worker = Worker::new(&options).map_err(|e| vec![e.to_string()])?;
     let routes =
         worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
     let router = Arc::new(weir_gateway::read_routes(routes)?);

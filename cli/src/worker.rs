@@ -1,5 +1,6 @@
 //! One worker: a thread with a reactor, a VM, an accept loop, a pump for triggers.
 
+use crate::node::worker_options;
 use anyhow::Context as _;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use weir_gateway::{Call, Gateway, Live, Transactor};
-use weir_runtime::{Code, Session, Worker, WorkerOptions};
+use weir_runtime::{Code, Session, Worker};
 use weir_triggers::{Inbox, Pump};
 
 /// Lua's C frames need room: see the limits of the runtime.
@@ -46,7 +47,9 @@ pub(crate) fn spawn(parts: WorkerParts) -> anyhow::Result<JoinHandle<()>> {
 fn run(parts: WorkerParts) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a reactor")?;
-    let worker = Rc::new(Worker::new(WorkerOptions::default()).context("start a Lua VM")?);
+    // the engine's errors stay on their thread, so only its words go on
+    let worker = Worker::new(&worker_options()?).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let worker = Rc::new(worker);
     LocalSet::new().block_on(&runtime, serve(parts, worker))
 }
 

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{CommitError, Log, LogError};
-use weir_runtime::{Answer, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
 use weir_schema::{
-    At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, Transaction, Versioned,
+    At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext, Transaction,
+    Versioned,
 };
 
 /// The host of one attempt.
@@ -18,6 +19,7 @@ pub(crate) struct LogHost {
     session: Arc<Session>,
     now: Millis,
     invocation: Arc<str>,
+    trace: TraceContext,
     seen: Rc<RefCell<Seen>>,
     immediate: Option<Rc<Immediate>>,
 }
@@ -38,9 +40,10 @@ impl LogHost {
         session: Arc<Session>,
         now: Millis,
         invocation: Arc<str>,
+        trace: TraceContext,
         immediate: Option<Rc<Immediate>>,
     ) -> Self {
-        Self { session, now, invocation, seen: Rc::default(), immediate }
+        Self { session, now, invocation, trace, seen: Rc::default(), immediate }
     }
 
     /// What it read so far, for the commit.
@@ -112,6 +115,10 @@ impl Host for LogHost {
 
     fn log(&self, line: LogLine<'_>) {
         emit(&self.invocation, &line);
+    }
+
+    fn called(&self, call: &CalledFunction<'_>) {
+        self.session.record_call(self.trace, call);
     }
 
     fn chain(&self) -> Answer<String> {

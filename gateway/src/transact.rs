@@ -116,7 +116,7 @@ impl Transactor {
     async fn attempt(&self, run: &Run<'_>, done: &mut Done) -> Result<Reply, Attempt> {
         let now = self.session.clock().now();
         let id = run.invocation.id.clone();
-        let host = Rc::new(LogHost::new(self.session.clone(), now, id, run.immediate.clone()));
+        let host = Rc::new(LogHost::new(self.session.clone(), now, id, run.trace, run.immediate.clone()));
         if let Some(stored) = find_stored(run.idempotency, &host).await? {
             done.replayed = true;
             return Ok(stored);

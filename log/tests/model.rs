@@ -180,10 +180,18 @@ impl Subject {
             rows.push(log.scan(&range(table, "", None), 1000).await.expect("scanned"));
         }
         let (topics, positions) = (log.topics().await, log.positions(None).await);
+        let mut events = String::new();
+        for topic in topics.iter().flatten() {
+            for (at, earliest) in topic.partitions().zip(&topic.earliest) {
+                let read = log.read(at, *earliest, ReadLimit::default()).await.expect("read");
+                read.iter()
+                    .for_each(|e| events.push_str(&format!("{:?} {:?} ", e.meta.time, e.value_bytes())));
+            }
+        }
         let hint = log.watch().borrow().clone();
         let mut tails: Vec<_> = hint.tails.into_iter().collect();
         tails.sort_unstable();
-        format!("{topics:?} {positions:?} {rows:?} {tails:?} {:?} {}", hint.catalog, hint.control)
+        format!("{topics:?} {positions:?} {rows:?} {events} {tails:?} {:?} {}", hint.catalog, hint.control)
     }
 
     fn time(&self, offset: i64) -> Millis {
@@ -314,7 +322,7 @@ fn outcome_of(outcome: Result<Receipt, CommitError>) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_log_in_a_file_does_what_the_model_does(steps in prop::collection::vec(steps(), 1..40)) {

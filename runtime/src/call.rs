@@ -108,12 +108,12 @@ impl Future for Drive {
             ready!(pause.as_mut().poll(cx));
             this.pause = None;
         }
-        let previous = this.run.begin_slice();
+        let slice = this.run.begin_slice();
         let poll = Pin::new(&mut this.thread).poll(cx);
-        let was_preempted = this.run.end_slice(previous);
+        drop(slice);
         // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
         // the same goes for one that yields to nobody
-        if poll.is_pending() && (was_preempted || this.run.waits() == 0) {
+        if poll.is_pending() && (this.run.was_preempted() || this.run.waits() == 0) {
             this.pause = Some(Box::pin(tokio::task::yield_now()));
         }
         poll

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use std::borrow::Cow;
-use weir_schema::{At, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId, TopicName};
+use std::time::Instant;
+use weir_schema::{
+    At, FunctionName, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId, TopicName,
+};
 
 /// What a host answers: mostly at once, so that the common case neither boxes nor yields.
 pub enum Answer<T> {
@@ -65,6 +68,21 @@ pub struct HostPage {
     pub is_last: bool,
 }
 
+/// A callee of `flow` that has ended.
+#[derive(Clone, Debug)]
+pub struct CalledFunction<'a> {
+    /// Which.
+    pub function: &'a FunctionName,
+    /// Names this call among those of the invocation; random, so that it serves as a span's id.
+    pub id: u64,
+    /// The call that it was made in; 0: none.
+    pub parent: u64,
+    /// When it began.
+    pub started: Instant,
+    /// Why it failed.
+    pub error: Option<&'a str>,
+}
+
 /// How much a log line matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum LogLevel {
@@ -118,6 +136,11 @@ pub trait Host {
 
     /// A variable that `envVar` lists.
     fn env(&self, name: &str) -> Option<String>;
+
+    /// A callee of `flow` has ended: for its span. `parent` is 0 where the caller is the invocation itself.
+    fn called(&self, call: &CalledFunction<'_>) {
+        let _ = call;
+    }
 
     /// Takes a log line.
     fn log(&self, line: LogLine<'_>);

@@ -16,7 +16,8 @@ use crate::run::{Answered, Raised, Run, memory_failure};
 use crate::vm::{Shared, running};
 use crate::{Answer, HostError};
 use mlua::{FromLuaMulti, Function, IntoLua, Lua, Table, Value};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll, ready};
 
 /// A table of all host functions, for the prelude.
 pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
@@ -127,18 +128,27 @@ impl Call {
 
 /// Waits for what the last host function left. The only function that waits: all others answer at once.
 fn await_function(lua: &Lua) -> mlua::Result<Function> {
-    lua.create_async_function(|_, (): ()| async {
-        let run = running()?;
-        let index = run.waits().saturating_sub(1);
-        loop {
-            let answered = std::future::poll_fn(|cx| run.poll_wait(index, cx)).await?;
-            match answered {
-                Answered::Value(value) => return Ok::<Answer2, _>((Some(true), value)),
-                Answered::Raise(value) => return Ok((Some(false), value)),
-                Answered::Later(future) => run.wait(future),
-            }
+    lua.create_async_function(|_, (): ()| {
+        let run = running().map(|run| (Rc::downgrade(&run), run.waits().saturating_sub(1)));
+        async move {
+            // this future is the engine's garbage once the invocation is dropped: it must not keep the invocation
+            let (run, index) = run?;
+            std::future::poll_fn(|cx| poll_answer(&run, index, cx)).await
         }
     })
+}
+
+fn poll_answer(run: &Weak<Run>, index: usize, cx: &mut Context<'_>) -> Poll<mlua::Result<Answer2>> {
+    let Some(run) = run.upgrade() else {
+        return Poll::Ready(Err(mlua::Error::runtime("the invocation is over")));
+    };
+    loop {
+        match ready!(run.poll_wait(index, cx))? {
+            Answered::Value(value) => return Poll::Ready(Ok((Some(true), value))),
+            Answered::Raise(value) => return Poll::Ready(Ok((Some(false), value))),
+            Answered::Later(future) => run.wait(future),
+        }
+    }
 }
 
 /// Keeps an error and the stack that raised it. Runs where it was raised, before anything is unwound.

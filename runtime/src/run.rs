@@ -56,10 +56,12 @@ pub(crate) struct Frame {
 
 pub(crate) struct Run {
     pub(crate) code: Arc<Code>,
-    pub(crate) invocation: Invocation,
+    pub(crate) invocation: Rc<Invocation>,
     pub(crate) host: Rc<dyn Host>,
     pub(crate) journal: RefCell<Journal>,
     pub(crate) started: Instant,
+    /// The call by `flow` that is under way; 0: none.
+    pub(crate) calling: Cell<u64>,
     /// Immediate appends so far.
     pub(crate) immediate: Cell<u32>,
     /// Appends without a key so far.
@@ -97,7 +99,7 @@ impl Memory {
 impl Run {
     pub(crate) fn new(
         code: Arc<Code>,
-        invocation: Invocation,
+        invocation: Rc<Invocation>,
         host: Rc<dyn Host>,
         pulse: Rc<Pulse>,
         memory: Memory,
@@ -108,6 +110,7 @@ impl Run {
             host,
             journal: RefCell::default(),
             started: Instant::now(),
+            calling: Cell::new(0),
             immediate: Cell::new(0),
             keyless: Cell::new(0),
             frames: RefCell::default(),
@@ -243,8 +246,8 @@ impl Run {
 
     // --- time and memory
 
-    /// Lua code runs from now on. Returns the run that was current.
-    pub(crate) fn begin_slice(self: &Rc<Self>) -> Option<Rc<Self>> {
+    /// Lua code runs from now on, until the slice is dropped.
+    pub(crate) fn begin_slice(self: &Rc<Self>) -> Slice<'_> {
         let now = Instant::now();
         self.slice.set(Some(now));
         self.was_preempted.set(false);
@@ -252,16 +255,11 @@ impl Run {
         if self.is_doomed() {
             self.pulse.arm().arm();
         }
-        interrupt::enter(Some(self.clone()))
+        Slice { run: self, previous: interrupt::enter(Some(self.clone())) }
     }
 
-    /// Lua code has stopped; whether it was preempted.
-    pub(crate) fn end_slice(&self, previous: Option<Rc<Self>>) -> bool {
-        self.pulse.end();
-        drop(interrupt::enter(previous));
-        if let Some(began) = self.slice.take() {
-            self.cpu.set(self.cpu.get() + began.elapsed());
-        }
+    /// Whether the last slice ended because it was over.
+    pub(crate) fn was_preempted(&self) -> bool {
         self.was_preempted.get()
     }
 
@@ -322,6 +320,23 @@ impl Run {
             }
         }
         None
+    }
+}
+
+/// A time in which Lua code of a run executes. Ends when it is dropped, by a panic too: the worker goes on.
+#[derive(Debug)]
+pub(crate) struct Slice<'r> {
+    run: &'r Rc<Run>,
+    previous: Option<Rc<Run>>,
+}
+
+impl Drop for Slice<'_> {
+    fn drop(&mut self) {
+        self.run.pulse.end();
+        drop(interrupt::enter(self.previous.take()));
+        if let Some(began) = self.run.slice.take() {
+            self.run.cpu.set(self.run.cpu.get() + began.elapsed());
+        }
     }
 }
 

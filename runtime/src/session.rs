@@ -3,7 +3,7 @@
 //! The hosts of the gateway and of the triggers differ in where they read; they build their transactions here.
 
 use crate::spans::{Span, SpanClock, SpanKind, SpanSink};
-use crate::{Effects, TopicRef};
+use crate::{CalledFunction, Effects, TopicRef};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -70,6 +70,15 @@ impl Session {
     #[must_use]
     pub fn records(&self, trace: &TraceContext) -> bool {
         self.spans.is_some() && trace.is_sampled
+    }
+
+    /// Records the span of a callee of `flow`, in the invocation whose span is `invocation`.
+    pub fn record_call(&self, invocation: TraceContext, call: &CalledFunction<'_>) {
+        let parent = if call.parent == 0 { invocation.span_id } else { call.parent };
+        self.record("call", invocation.child(call.id), parent, call.started, |span| {
+            span.attributes = vec![("weir.function", call.function.to_string())];
+            span.error = call.error.map(str::to_owned);
+        });
     }
 
     /// Records a span that began at `started` and ends now, if anyone wants it. `fill` adds what is worth knowing.

@@ -67,6 +67,16 @@ impl Worker {
     /// Runs a function once, with fresh globals, and returns what became of it. Commits nothing: that is for
     /// the caller. Needs a tokio runtime with time; a dropped future ends the invocation where it waits.
     pub async fn run(&self, code: &Arc<Code>, invocation: &Invocation, host: Rc<dyn Host>) -> Outcome {
+        self.run_shared(code, Rc::new(invocation.clone()), host).await
+    }
+
+    /// As [`Worker::run`], without a copy of the invocation: for the hot path.
+    pub async fn run_shared(
+        &self,
+        code: &Arc<Code>,
+        invocation: Rc<Invocation>,
+        host: Rc<dyn Host>,
+    ) -> Outcome {
         let lent = Lent { vm: &self.vm, run: self.begin(code, invocation, host) };
         let run = &lent.run;
         let limits = *run.limits();
@@ -84,7 +94,8 @@ impl Worker {
     /// It does not load, or returns something else than a list of `{METHOD, PATH, FUNCTION}`.
     pub fn routes(&self, code: &Arc<Code>) -> Result<Vec<RouteEntry>, Failure> {
         let Some(file) = code.file("app/gateway.lua") else { return Ok(Vec::new()) };
-        let lent = Lent { vm: &self.vm, run: self.begin(code, &gateway_invocation(), Rc::new(NoHost)) };
+        let lent =
+            Lent { vm: &self.vm, run: self.begin(code, Rc::new(gateway_invocation()), Rc::new(NoHost)) };
         let value = call::evaluate(&self.vm.lua, &self.vm.shared, &lent.run, file);
         let value = match lent.run.take_doom() {
             Some(failure) => Err(failure),
@@ -93,9 +104,9 @@ impl Worker {
         value.and_then(|value| read_routes(&value))
     }
 
-    fn begin(&self, code: &Arc<Code>, invocation: &Invocation, host: Rc<dyn Host>) -> Rc<Run> {
+    fn begin(&self, code: &Arc<Code>, invocation: Rc<Invocation>, host: Rc<dyn Host>) -> Rc<Run> {
         let memory = self.vm.lend_memory();
-        Run::new(code.clone(), invocation.clone(), host, self.vm.pulse.clone(), memory)
+        Run::new(code.clone(), invocation, host, self.vm.pulse.clone(), memory)
     }
 
     async fn work(&self, run: &Rc<Run>) -> Result<Reply, Failure> {

@@ -266,6 +266,7 @@ impl Home {
                 now: record.meta.time,
                 invocation: invocation.id.clone(),
                 event: attempt::source(&trigger, &record),
+                trace,
                 suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),
             };
             let code = around.code.borrow().clone();

@@ -9,8 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
-use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TxnId};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId};
 
 /// Rows of the store's page that tells how far a scan reaches.
 const PROBE: u32 = 1000;
@@ -24,6 +24,7 @@ pub(crate) struct TriggerHost {
     pub(crate) now: Millis,
     pub(crate) invocation: Arc<str>,
     pub(crate) event: Source,
+    pub(crate) trace: TraceContext,
     pub(crate) suppress_appends: bool,
 }
 
@@ -70,6 +71,10 @@ impl Host for TriggerHost {
 
     fn log(&self, line: LogLine<'_>) {
         emit(&self.event, &self.invocation, &line);
+    }
+
+    fn called(&self, call: &CalledFunction<'_>) {
+        self.session.record_call(self.trace, call);
     }
 
     fn chain(&self) -> Answer<String> {

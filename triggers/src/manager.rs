@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::{CommitError, LogError, ReadLimit, TopicInfo, resolve};
@@ -39,7 +40,7 @@ struct Inner {
 #[derive(Debug)]
 struct Known {
     trigger: Arc<Trigger>,
-    running: Option<(CancellationToken, tokio::task::JoinHandle<()>)>,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
 }
 
 /// A trigger that starts at the tail of a topic that has events already.
@@ -292,11 +293,10 @@ impl Triggers {
         Ok(offsets)
     }
 
-    /// Every trigger that is known; replays are none.
+    /// Every trigger that is known, replays aside.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Trigger>> {
-        let triggers = self.lock();
-        triggers.values().filter(|k| k.trigger.replay.is_none()).map(|k| k.trigger.clone()).collect()
+        self.lock().values().map(|k| k.trigger.clone()).filter(|t| t.replay.is_none()).collect()
     }
 
     /// Tries every parked event of this process's triggers now.

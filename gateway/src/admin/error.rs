@@ -73,6 +73,7 @@ impl From<AskError> for ApiError {
             AskError::Commit(error) => error.into(),
             AskError::NoTrigger(_) => Self::missing(error.to_string()),
             AskError::NotHere => Self::new(StatusCode::CONFLICT, "not_here", error.to_string()),
+            AskError::Held { .. } => Self::new(StatusCode::CONFLICT, "held", error.to_string()),
             AskError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", error.to_string()),
         }
     }

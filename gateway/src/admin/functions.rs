@@ -65,7 +65,7 @@ async fn list(State(admin): State<Admin>) -> Json<Vec<Value>> {
     let errors = project.code.errors();
     let functions = project.code.functions().into_iter().map(|name| {
         let path = format!("app/{name}.lua");
-        let error = errors.iter().find(|e| e.path == path).map(ToString::to_string);
+        let error = errors.iter().find(|e| e.file == path).map(ToString::to_string);
         let routes: Vec<_> = project.router.routes().iter().filter(|r| r.function == name).collect();
         let routes: Vec<_> = routes.iter().map(|r| format!("{} {}", r.method, r.path)).collect();
         json!({ "function": name, "routes": routes, "error": error })

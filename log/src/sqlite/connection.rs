@@ -1,6 +1,6 @@
 //! Connections: the committer's, and the readers' in a pool.
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -23,13 +23,29 @@ pub(super) fn open_writer(
     max_pages: Option<u32>,
 ) -> rusqlite::Result<Connection> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_CREATE, busy)?;
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    use_wal(&connection, busy)?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update_and_check(None, "wal_autocheckpoint", LATE_CHECKPOINT_PAGES, |_| Ok(()))?;
     if let Some(pages) = max_pages {
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     Ok(connection)
+}
+
+/// Changes the journal's mode. Where several processes do that to a new file at once, SQLite answers that it is busy
+/// without asking the busy handler, so as not to dead-lock: who waits here holds no lock.
+fn use_wal(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
+    let mut steps = busy.as_micros() / BUSY_STEP.as_micros();
+    loop {
+        let result = connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()));
+        match result {
+            Err(error) if steps > 0 && error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                steps -= 1;
+                std::thread::sleep(BUSY_STEP);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Opens a connection that only reads.

@@ -3,9 +3,10 @@
 use super::{Call, Registry};
 use crate::json::{Style, lossy};
 use crate::run::Answered;
-use crate::{Failure, FailureKind, Reply, Response, interrupt};
+use crate::{CalledFunction, Failure, FailureKind, Reply, Response, interrupt};
 use bytes::Bytes;
 use mlua::{IntoLua, Value};
+use std::time::Instant;
 use weir_schema::FunctionName;
 
 /// What Spacer's raised; code looks for it.
@@ -56,7 +57,13 @@ async fn run(
 ) -> mlua::Result<Answered> {
     let mark = call.run.mark();
     let args = crate::args::from_json(&call.lua, &call.shared.json, &call.run, args)?;
-    let result = crate::call::call(&call.lua, &call.shared, &call.run, function, args, may_yield).await;
+    let (id, started) = (fastrand::u64(1..), Instant::now());
+    let parent = call.run.calling.replace(id);
+    let result =
+        crate::call::call(&call.lua, &call.shared, &call.run, function.clone(), args, may_yield).await;
+    call.run.calling.set(parent);
+    let error = result.as_ref().err().map(|f| f.message.as_str());
+    call.run.host.called(&CalledFunction { function: &function, id, parent, started, error });
     if call.run.is_doomed() {
         return call.raise("the invocation has ended");
     }

@@ -69,9 +69,10 @@ local rawload = loadstring
 local function compile(source, name, env)
   if type(source) ~= "string" then error("load: text expected, got " .. type(source), 3) end
   if #source > 65536 then return nil, "load: " .. #source .. " bytes of source; the limit is 65536" end
-  local f, e = rawload(source, name)
-  if f then rawsetfenv(f, env) end
-  return f, e
+  local ok, f, e = rawpcall(rawload, source, name)
+  if ok and f then return rawsetfenv(f, env) end
+  if not ok then e = select(2, native_error(f)) end
+  return nil, (string.gsub(tostring(e), "^syntax error: ", ""))
 end
 function loadstring(source, name) return compile(source, name, rawgetfenv(2)) end
 function load(source, name, _, env)

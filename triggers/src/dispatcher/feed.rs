@@ -185,7 +185,9 @@ impl Dispatcher {
         let Some(probe) = self.probe.filter(|p| self.now >= p.next && self.may_probe()) else { return };
         let ready = self.window.ready().iter().copied();
         let can: Vec<Offset> = ready.filter(|offset| self.may_probe_slot(*offset)).collect();
-        let Some(offset) = can.iter().find(|o| **o > probe.last).or(can.first()).copied() else { return };
+        let Some(offset) = can.iter().find(|o| **o > probe.last).or_else(|| can.first()).copied() else {
+            return;
+        };
         let breaker = self.settings.breaker.unwrap_or_default();
         self.probe = Some(Probe { next: self.now.after(breaker.probe), last: offset });
         let i = self.window.index_of(offset).expect("what is ready is in the window");

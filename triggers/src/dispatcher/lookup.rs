@@ -8,6 +8,9 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use weir_schema::{Millis, Offset, Op, StateKey, StateRange, TxnId, Versioned};
 
+/// Physical rows in byte order.
+type StoredRows = Vec<(Bytes, Versioned)>;
+
 /// Whose eyes: pending writes below `before` (none: only what is committed), expiry by `time`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reader {
@@ -18,6 +21,7 @@ pub(super) struct Reader {
 impl Dispatcher {
     /// A read of a running attempt. First without `stored`; if that answers [`Seen::AskStore`], again with the
     /// store's answer, which must have been asked for after that. Pass on what it saw, nothing else.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no further use for it")]
     pub fn read(&mut self, run: TxnId, what: &What, stored: Option<Stored>) -> Seen {
         let slot = self.runs.get(&run).and_then(|offset| self.window.index_of(*offset));
         let reader = match slot {
@@ -121,7 +125,7 @@ impl Dispatcher {
         reader: Reader,
         range: &StateRange,
         given: &[(Bytes, Versioned)],
-    ) -> (Vec<(Bytes, Bytes)>, Vec<(Bytes, Versioned)>) {
+    ) -> (Vec<(Bytes, Bytes)>, StoredRows) {
         let mut base: BTreeMap<Bytes, Versioned> = given.iter().cloned().collect();
         for (key, row) in self.rows.range(range) {
             match &row.cached {
@@ -151,12 +155,10 @@ impl Dispatcher {
     /// may have changed.
     pub(super) fn refresh(&self, reader: Reader, reads: &mut [Recorded]) -> bool {
         for read in reads {
-            if self.has(Mutation::TrustEvicted) {
-                if let What::Key(key) = &read.what {
-                    if self.rows.cached(key).is_none() {
-                        continue;
-                    }
-                }
+            let is_evicted = |key| self.rows.cached(key).is_none();
+            let is_trusted = matches!(&read.what, What::Key(key) if is_evicted(key));
+            if self.has(Mutation::TrustEvicted) && is_trusted {
+                continue;
             }
             match self.lookup(reader, &read.what, read.base.as_ref()) {
                 Some((view, base)) if view == read.view => {
@@ -212,7 +214,10 @@ fn fold_from_put(row: &Row, reader: Reader) -> Option<Cell> {
 }
 
 fn fold(row: Option<&Row>, reader: Reader, base: Cell) -> Cell {
-    row.map_or(base.clone(), |row| fold_pending(&row.pending[..below(row, reader)], base))
+    match row {
+        Some(row) => fold_pending(&row.pending[..below(row, reader)], base),
+        None => base,
+    }
 }
 
 /// An `Add` to what is no counter leaves the value: the log will refuse it, and then it was never there.

@@ -185,10 +185,10 @@ impl Rows {
     }
 
     pub(super) fn remove_reader(&mut self, key: &StateKey, offset: Offset) {
-        if let Some(row) = self.map.get_mut(key) {
-            if let Ok(place) = row.readers.binary_search(&offset) {
-                row.readers.remove(place);
-            }
+        if let Some(row) = self.map.get_mut(key)
+            && let Ok(place) = row.readers.binary_search(&offset)
+        {
+            row.readers.remove(place);
         }
         self.drop_if_empty(key);
     }

@@ -155,7 +155,7 @@ impl Window {
         let line = self.lines.get_mut(key)?;
         while let Some(offset) = line.offsets.get(line.done) {
             // an offset that is being popped is no slot any more
-            let Some(index) = index_of(&self.slots, *offset) else { return None };
+            let index = index_of(&self.slots, *offset)?;
             if self.slots[index].status != Status::Done {
                 return Some(index);
             }

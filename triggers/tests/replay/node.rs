@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use weir_log::{Clock, Driver, Log, LogConfig, ReadLimit, SqliteOptions, SystemClock, TopicSpec};
+use weir_log::{Clock, Driver, LogConfig, ReadLimit, SqliteOptions, SystemClock, TopicSpec};
 use weir_runtime::{Code, Limits, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::{
     At, FunctionName, GroupName, Offset, Partitioner, Position, RecordsBuilder, StateKey, TableName,

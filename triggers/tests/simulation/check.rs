@@ -328,10 +328,11 @@ impl Checker {
         let is_alone = tx
             .advance
             .is_none_or(|a| topic.iter().filter(|e| e.offset >= a.from && e.offset < a.to).count() == 1);
-        if let ([made], true) = (&note.attempts[..], is_alone) {
-            if made.out.ok && self.is_refused(&made.out, now) {
-                self.refused.insert(made.run);
-            }
+        if let ([made], true) = (&note.attempts[..], is_alone)
+            && made.out.ok
+            && self.is_refused(&made.out, now)
+        {
+            self.refused.insert(made.run);
         }
     }
 

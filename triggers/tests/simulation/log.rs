@@ -133,10 +133,10 @@ impl SimLog {
         now: Millis,
     ) -> Result<Receipt, CommitError> {
         // the repeat of one that was applied: a ledger answers, or else the position and the rows that it changed
-        if let (false, Some(receipt)) = (self.by_position, self.ledger.get(&tx.id)) {
-            if tx.advance.is_none_or(|a| a.from.0 != u64::MAX) {
-                return Ok(receipt.clone());
-            }
+        if let (false, Some(receipt)) = (self.by_position, self.ledger.get(&tx.id))
+            && tx.advance.is_none_or(|a| a.from.0 != u64::MAX)
+        {
+            return Ok(receipt.clone());
         }
         self.refuse_stale_owner(tx)?;
         if note.group == super::program::GATEWAY && self.is_reserved(tx, now) {
@@ -215,7 +215,6 @@ impl SimLog {
     }
 
     /// What the rows would be.
-    #[expect(clippy::type_complexity, reason = "one use")]
     fn write(&self, tx: &Transaction, now: Millis) -> Result<Vec<(StateKey, Option<Versioned>)>, Rejection> {
         let is_huge =
             |records: &Records| records.iter().any(|r| r.value() == Some(HUGE.to_string().as_bytes()));

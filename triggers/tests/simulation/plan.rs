@@ -38,12 +38,12 @@ pub(crate) struct Plan {
     pub(crate) keyless: u64,
 }
 
-/// Draws a seed's plan.
+/// Draws a seed's plan. Mistakes that show in rare schedules only are looked for among schedules like these.
 pub(crate) fn draw(r: &mut Rng, seed: u64, mutation: Option<Mutation>) -> (Plan, Settings, Programs) {
     let is_faulty = r.chance(80);
     let breaker = r.chance(20);
     let at = 100 + r.below(200) as i64;
-    let plan = Plan {
+    let mut plan = Plan {
         groups: if r.chance(50) { 2 } else { 1 },
         faults: if is_faulty { r.pick(&[0, 5, 20]) } else { 0 },
         chaos: is_faulty && r.chance(50),
@@ -63,8 +63,8 @@ pub(crate) fn draw(r: &mut Rng, seed: u64, mutation: Option<Mutation>) -> (Plan,
         latency: r.pick(&[1, 4, 15]),
         keyless: 20,
     };
-    let settings = settings(r, seed, breaker, mutation);
-    let programs = Programs {
+    let mut settings = settings(r, seed, breaker, mutation);
+    let mut programs = Programs {
         seed,
         keys: r.pick(&[1, 3, 6, 12]),
         fails: if breaker { 0 } else { r.pick(&[0, 20, 60]) },
@@ -75,6 +75,20 @@ pub(crate) fn draw(r: &mut Rng, seed: u64, mutation: Option<Mutation>) -> (Plan,
         ttl: r.chance(30),
         sums: r.chance(50),
     };
+    match mutation {
+        Some(Mutation::ReserveOneKey | Mutation::HeatCommitsOnly) => {
+            (plan.hot, plan.chaos, plan.seeks, plan.commands, plan.outage) =
+                (true, false, false, false, None);
+            (settings.cache_rows, settings.breaker, settings.detach_after) = (1, None, None);
+            (programs.waits, programs.fails) = (60, 0);
+            programs.keys = r.pick(&[2, 3]);
+        }
+        Some(Mutation::ProbationAboveFlight) => {
+            (plan.killers, plan.chaos, plan.seeks, plan.commands) = (true, false, false, false);
+            plan.keyless = 60;
+        }
+        _ => {}
+    }
     (plan, settings, programs)
 }
 

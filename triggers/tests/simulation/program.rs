@@ -173,7 +173,7 @@ impl Exec {
                         Some(rows) => rows.into_iter().next().map(|(_, v)| (v, None)),
                     },
                 };
-                let seen = own.map_or(below.clone(), |op| apply(&op, &below, self.now).unwrap_or(below));
+                let seen = own.and_then(|op| apply(&op, &below, self.now)).unwrap_or(below);
                 self.see_value(live(&seen, self.now).as_ref());
             }
             Ins::Scan(from, to) => {
