@@ -85,7 +85,8 @@ async fn serve_calls(
         };
         let (transactor, code) = (transactor.clone(), live.borrow().code.clone());
         tokio::task::spawn_local(async move {
-            let done = transactor.run(&code, &call.invocation, None, call.trace, call.dry).await;
+            let invocation = Rc::new(call.invocation);
+            let done = transactor.run(&code, &invocation, None, call.trace, call.dry).await;
             drop(call.done.send(done)); // who asked may have gone
         });
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{CommitError, Log, LogError};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
 use weir_schema::{
     At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext, Transaction,
     Versioned,
@@ -114,7 +114,7 @@ impl Host for LogHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        emit(&self.invocation, &line);
+        line.emit("request", &self.invocation);
     }
 
     fn called(&self, call: &CalledFunction<'_>) {
@@ -123,18 +123,6 @@ impl Host for LogHost {
 
     fn chain(&self) -> Answer<String> {
         Answer::Now(format!("invocation {}", self.invocation))
-    }
-}
-
-/// Writes a function's log line to the process's log.
-fn emit(invocation: &str, line: &LogLine<'_>) {
-    let (message, place) = (&*line.message, &*line.place);
-    let fields = std::str::from_utf8(&line.fields).unwrap_or_default();
-    match line.level {
-        LogLevel::Debug => tracing::debug!(target: "function", invocation, place, fields, "{message}"),
-        LogLevel::Info => tracing::info!(target: "function", invocation, place, fields, "{message}"),
-        LogLevel::Warn => tracing::warn!(target: "function", invocation, place, fields, "{message}"),
-        LogLevel::Error => tracing::error!(target: "function", invocation, place, fields, "{message}"),
     }
 }
 

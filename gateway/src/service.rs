@@ -112,7 +112,7 @@ impl Gateway {
             Idempotency::new(&target.function, key, &what)
         });
         let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
-        let invocation = Invocation {
+        let invocation = Rc::new(Invocation {
             id: id.clone(),
             limits: project.settings.limits_of(&target.function),
             function: target.function,
@@ -123,7 +123,7 @@ impl Gateway {
             traceparent: trace.child(fastrand::u64(..)).to_string().into(),
             origin: Origin::Http(Box::new(target.context)),
             replay: None,
-        };
+        });
         let done = self.transactor.run(&project.code, &invocation, idempotency.as_ref(), trace, false).await;
         Ok(finish(done, &invocation, project.settings.is_dev))
     }

@@ -71,7 +71,7 @@ impl Transactor {
     pub async fn run(
         &self,
         code: &Arc<Code>,
-        invocation: &Invocation,
+        invocation: &Rc<Invocation>,
         idempotency: Option<&Idempotency>,
         parent: TraceContext,
         dry: bool,
@@ -122,7 +122,7 @@ impl Transactor {
             return Ok(stored);
         }
         let started = Instant::now();
-        let outcome = self.worker.run(run.code, run.invocation, host.clone()).await;
+        let outcome = self.worker.run_shared(run.code, run.invocation.clone(), host.clone()).await;
         done.usage = outcome.usage;
         self.session.record("invoke", run.trace, run.parent.span_id, started, |span| {
             span.attributes = vec![
@@ -240,7 +240,7 @@ impl Transactor {
 /// What is the same for all attempts. A dry run has no immediate appends.
 struct Run<'r> {
     code: &'r Arc<Code>,
-    invocation: &'r Invocation,
+    invocation: &'r Rc<Invocation>,
     idempotency: Option<&'r Idempotency>,
     /// The invocation's own span, and the one it is a child of.
     trace: TraceContext,

@@ -109,6 +109,28 @@ pub struct LogLine<'a> {
     pub place: Cow<'a, str>,
 }
 
+impl LogLine<'_> {
+    /// Writes it to the process's own log, under the target `function`. `event` says what is being handled.
+    pub fn emit(&self, event: impl std::fmt::Display, invocation: &str) {
+        let (message, place) = (&*self.message, &*self.place);
+        let fields = std::str::from_utf8(&self.fields).unwrap_or_default();
+        match self.level {
+            LogLevel::Debug => {
+                tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
+            }
+            LogLevel::Info => {
+                tracing::info!(target: "function", %event, invocation, place, fields, "{message}")
+            }
+            LogLevel::Warn => {
+                tracing::warn!(target: "function", %event, invocation, place, fields, "{message}")
+            }
+            LogLevel::Error => {
+                tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
+            }
+        }
+    }
+}
+
 /// The world of one attempt at one invocation, callees included. The host records what was read, with its stamps:
 /// reads of callees that failed count too. Own writes are not its business: the runtime lays them over the answers.
 pub trait Host {

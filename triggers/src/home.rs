@@ -270,7 +270,7 @@ impl Home {
                 suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),
             };
             let code = around.code.borrow().clone();
-            let outcome = around.worker.run(&code, &invocation, Rc::new(host)).await;
+            let outcome = around.worker.run_shared(&code, Rc::new(invocation), Rc::new(host)).await;
             let parent = append.filter(|a| a.trace_id == trace.trace_id).map_or(0, |a| a.span_id);
             around.session.record("deliver", trace, parent, started, |span| {
                 let failure = outcome.result.as_ref().err();

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
 use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId};
 
 /// Rows of the store's page that tells how far a scan reaches.
@@ -70,7 +70,7 @@ impl Host for TriggerHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        emit(&self.event, &self.invocation, &line);
+        line.emit(&self.event, &self.invocation);
     }
 
     fn called(&self, call: &CalledFunction<'_>) {
@@ -80,22 +80,6 @@ impl Host for TriggerHost {
     fn chain(&self) -> Answer<String> {
         let (session, event) = (self.session.clone(), self.event.clone());
         Answer::Later(Box::pin(async move { chain(&session, event).await }))
-    }
-}
-
-/// Writes a function's log line to the process's log.
-pub(crate) fn emit(event: &Source, invocation: &str, line: &LogLine<'_>) {
-    let (message, place) = (&*line.message, &*line.place);
-    let fields = std::str::from_utf8(&line.fields).unwrap_or_default();
-    match line.level {
-        LogLevel::Debug => {
-            tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
-        }
-        LogLevel::Info => tracing::info!(target: "function", %event, invocation, place, fields, "{message}"),
-        LogLevel::Warn => tracing::warn!(target: "function", %event, invocation, place, fields, "{message}"),
-        LogLevel::Error => {
-            tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
-        }
     }
 }
 

@@ -18,6 +18,7 @@ mod pump;
 pub mod replay;
 mod report;
 pub mod retention;
+mod sweep;
 mod trigger;
 
 pub use dispatcher::Dispatcher;

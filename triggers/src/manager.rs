@@ -186,6 +186,14 @@ impl Triggers {
         crate::retention::trim_expired(&self.inner.session, &enabled).await
     }
 
+    /// Removes rows of state that expired a day ago or more; how many.
+    ///
+    /// # Errors
+    /// The log's.
+    pub async fn sweep(&self) -> Result<usize, LogError> {
+        crate::sweep::sweep(&self.inner.session).await
+    }
+
     /// Makes a trigger known without running it.
     pub fn declare(&self, trigger: Trigger) {
         self.lock().insert(trigger.group.clone(), Known { trigger: Arc::new(trigger), running: None });

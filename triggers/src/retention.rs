@@ -24,15 +24,25 @@ pub struct Hold {
     pub is_parked: bool,
 }
 
-/// Trims topics until the process stops.
+/// Every so many looks at the topics, expired rows of state are looked for.
+const SWEEP_EVERY: u64 = 10;
+
+/// Trims topics, and sweeps tables, until the process stops.
 pub(crate) async fn run(triggers: Triggers, shutdown: tokio_util::sync::CancellationToken) {
-    loop {
+    for look in 1u64.. {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(EVERY) => {}
         }
         if let Err(error) = triggers.trim_expired().await {
             tracing::warn!(%error, "cannot remove old events");
+        }
+        if look.is_multiple_of(SWEEP_EVERY) {
+            match triggers.sweep().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "expired rows of state were removed"),
+                Err(error) => tracing::warn!(%error, "cannot remove expired rows"),
+            }
         }
     }
 }

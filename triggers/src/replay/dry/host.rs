@@ -1,7 +1,7 @@
 //! The world of a dry run's invocation: the live state with what the earlier events of the run would have written.
 
 use super::overlay::{self, Overlay};
-use crate::host::{chain, emit, unavailable};
+use crate::host::{chain, unavailable};
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -57,7 +57,7 @@ impl Host for DryHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        emit(&self.event, &self.invocation, &line);
+        line.emit(&self.event, &self.invocation);
     }
 
     fn chain(&self) -> Answer<String> {
