@@ -7,7 +7,7 @@ use weir_schema::Offset;
 
 /// Logs and counts what a dispatcher reports.
 pub(crate) fn report(trigger: &Trigger, partition: u32, report: &Report) {
-    let name = format!("{}/{}", trigger.topic, trigger.name);
+    let name = label(trigger);
     match report {
         Report::Committed { handled, parked, .. } => {
             let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
@@ -26,6 +26,10 @@ pub(crate) fn report(trigger: &Trigger, partition: u32, report: &Report) {
         }
         Report::Recovered { offset, attempts } => {
             tracing::info!(trigger = name, partition, %offset, attempts, "a parked event was handled");
+        }
+        // the replay itself tells what it did not apply
+        Report::Held(offset) if trigger.replay.is_some() => {
+            tracing::warn!(trigger = name, partition, %offset, "an event is not applied by the replay");
         }
         Report::Held(offset) => {
             tracing::error!(trigger = name, partition, %offset, "an event waits for someone: weir parked show");
@@ -53,6 +57,14 @@ pub(crate) fn report(trigger: &Trigger, partition: u32, report: &Report) {
         }
         Report::Sought(offset) => tracing::info!(trigger = name, partition, %offset, "moved"),
         Report::Lost => tracing::info!(trigger = name, partition, "another node has the partition"),
+    }
+}
+
+/// `TOPIC/NAME`; of a replay its group, which says which replay.
+fn label(trigger: &Trigger) -> String {
+    match &trigger.replay {
+        Some(_) => trigger.group.to_string(),
+        None => format!("{}/{}", trigger.topic, trigger.name),
     }
 }
 

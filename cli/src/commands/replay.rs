@@ -132,8 +132,9 @@ fn question(replay: &Replay, plan: &Value) -> String {
         None => String::new(),
     };
     let appends = if replay.emit { "Its appends are committed." } else { "Its appends are suppressed." };
+    let key = replay.key.as_ref().map(|k| format!(" (those of the key {k} alone)")).unwrap_or_default();
     format!(
-        "Run {} events of {topic} through {function} again, on the live tables ({}; those of functions that it calls \
+        "Run {} events of {topic}{key} through {function} again, on the live tables ({}; those of functions that it calls \
          are not listed)? Counters count them again. {appends}{live}",
         plan["events_in_place"],
         tables(plan),

@@ -104,7 +104,7 @@ pub struct Record {
     /// Events appended.
     #[serde(default)]
     pub appended: u64,
-    /// Rows written, one for each write.
+    /// Rows written: each once for each commit that wrote it.
     #[serde(default)]
     pub written: u64,
     /// Events that failed and were not applied, when it was over.

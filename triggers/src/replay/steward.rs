@@ -19,9 +19,6 @@ use std::time::Duration;
 use weir_log::{LogError, ReadLimit};
 use weir_schema::{GroupName, Millis, Op, StateKey, Transaction, Write};
 
-/// Failed events that a record keeps.
-pub(super) const MAX_FAILURES: usize = 100;
-
 /// How often it looks while a replay is under way, and while none is.
 const LOOK: Duration = Duration::from_millis(200);
 const LOOK_IDLE: Duration = Duration::from_secs(2);
