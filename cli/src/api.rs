@@ -125,14 +125,26 @@ impl Api {
         }
     }
 
-    /// The data of a stream of server-sent events, as it comes.
+    /// A stream of server-sent events, as it comes.
     pub(crate) async fn follow(
         &self,
         path: &str,
     ) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
+        self.stream(Method::GET, path, "text/event-stream", Bytes::new()).await
+    }
+
+    /// An answer that comes bit by bit, to a request with a JSON body or none.
+    pub(crate) async fn stream(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Bytes,
+    ) -> anyhow::Result<BoxStream<'static, anyhow::Result<Bytes>>> {
         let (status, stream): (StatusCode, BoxStream<'static, anyhow::Result<Bytes>>) = match &self.0 {
             Kind::Remote { base, token, client } => {
-                let mut request = client.get(format!("{base}{path}")).header("accept", "text/event-stream");
+                let request = client.request(method, format!("{base}{path}")).header("accept", accept);
+                let mut request = request.header("content-type", "application/json").body(body);
                 if let Some(token) = token {
                     request = request.bearer_auth(token);
                 }
@@ -141,8 +153,9 @@ impl Api {
                 (status, answer.bytes_stream().map(|b| b.context("follow the server")).boxed())
             }
             Kind::Local { router, .. } => {
-                let request = Request::builder().uri(path).header("accept", "text/event-stream");
-                let request = request.body(axum::body::Body::empty()).context("make a request")?;
+                let request = Request::builder().method(method).uri(path).header("accept", accept);
+                let request = request.header("content-type", "application/json");
+                let request = request.body(axum::body::Body::from(body)).context("make a request")?;
                 let answer = router.clone().oneshot(request).await.expect("a router's error is an answer");
                 let status = answer.status();
                 let stream = answer.into_body().into_data_stream();

@@ -8,6 +8,7 @@ mod events;
 mod functions;
 mod init;
 mod parked;
+mod replay;
 mod state;
 mod status;
 mod topics;
@@ -61,6 +62,7 @@ async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Resul
         }
         Command::Triggers { action } => triggers::run(api, action, json).await?,
         Command::Parked { action } => parked::run(api, action, json).await?,
+        Command::Replay(replay) => return replay::run(api, &replay, json).await,
         Command::State { action } => state::run(api, action, json).await?,
         Command::Init(_)
         | Command::Check { .. }

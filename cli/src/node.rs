@@ -16,7 +16,7 @@ use weir_gateway::{Admin, AdminSettings, Calls, Router};
 use weir_log::{Driver, Log, LogConfig, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::TopicName;
-use weir_triggers::{Passed, PumpHandle, Trigger, Triggers, pump_channel};
+use weir_triggers::{Passed, PumpHandle, Replays, Trigger, Triggers, pump_channel};
 
 /// What a process runs.
 #[derive(Debug)]
@@ -96,8 +96,13 @@ impl Node {
             options.triggers,
         )
         .await?;
+        let limits = live_seen.clone();
+        let limits = Arc::new(move |function: &_| limits.borrow().settings.limits_of(function));
+        let replays = Replays::new(triggers.clone(), limits, options.triggers == RunTriggers::Yes);
+        replays.serve();
         let admin = Admin {
             session,
+            replays,
             live: live_seen,
             calls: Arc::new(Calls::new(calls)),
             triggers,

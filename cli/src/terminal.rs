@@ -67,6 +67,12 @@ pub(crate) fn which_log(place: &str) {
     }
 }
 
+/// Tells whoever started the command something that is no result.
+#[expect(clippy::print_stderr, reason = "results go to stdout, and this is none")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Asks before an act that cannot be undone. Without a terminal nobody can answer, so `--yes` must.
 #[expect(clippy::print_stderr, reason = "the question is for whoever sits at the terminal")]
 pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {

@@ -8,6 +8,7 @@ mod functions;
 mod health;
 mod ingest;
 mod parked;
+mod replays;
 mod state;
 mod topics;
 mod triggers;
@@ -26,7 +27,7 @@ use http::StatusCode;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use weir_runtime::Session;
-use weir_triggers::Triggers;
+use weir_triggers::{Replays, Triggers};
 
 /// What the admin API acts on.
 #[derive(Clone, Debug)]
@@ -39,6 +40,8 @@ pub struct Admin {
     pub calls: Arc<Calls>,
     /// The triggers of this process.
     pub triggers: Triggers,
+    /// The replays of the log.
+    pub replays: Replays,
     /// What the API needs to know of the configuration.
     pub settings: Arc<AdminSettings>,
     /// Ends what follows the log.
@@ -82,6 +85,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(state::routes(admin.settings.body))
         .merge(triggers::routes())
         .merge(parked::routes(admin.settings.body))
+        .merge(replays::routes())
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
     let probes = Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready));
     probes.with_state(admin.clone()).merge(v1.with_state(admin)).fallback(not_found)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use weir_runtime::{Args, Invocation, Origin, Reply};
-use weir_schema::{FunctionName, Source, TraceContext, event_to_json};
+use weir_schema::{FunctionName, Record, Records, Source, TraceContext, event_to_json};
 
 /// A call for a worker.
 #[derive(Debug)]
@@ -140,24 +140,25 @@ fn dry_answer(admin: &Admin, done: Done) -> Response {
         }
         Err(other) => json!({ "error": other.to_string() }),
     };
-    let topics = admin.session.topic_names();
-    let appends: Vec<Value> = done
-        .effects
-        .appends
-        .iter()
-        .map(|record| {
-            let mut json = Vec::new();
-            event_to_json(topics.get(&record.meta.at.topic).map_or("?", |t| t.as_str()), &record, &mut json);
-            let mut event: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
-            // what the log would set is not known yet
-            if let Some(event) = event.as_object_mut() {
-                event.remove("offset");
-                event.remove("timestamp");
-            }
-            event
-        })
-        .collect();
+    let appends = describe_appends(admin, &done.effects.appends);
     let writes: Vec<Value> =
         done.effects.writes.iter().map(|(key, op)| super::state::describe(key, op)).collect();
     Json(json!({ "reply": reply, "appends": appends, "writes": writes })).into_response()
+}
+
+/// Events that are not in the log, as they would be.
+pub(super) fn describe_appends(admin: &Admin, appends: &Records) -> Vec<Value> {
+    let topics = admin.session.topic_names();
+    let describe = |record: Record<'_>| {
+        let mut json = Vec::new();
+        event_to_json(topics.get(&record.meta.at.topic).map_or("?", |t| t.as_str()), &record, &mut json);
+        let mut event: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
+        // what the log would set is not known yet
+        if let Some(event) = event.as_object_mut() {
+            event.remove("offset");
+            event.remove("timestamp");
+        }
+        event
+    };
+    appends.iter().map(describe).collect()
 }
