@@ -90,9 +90,14 @@ fn count_raw() -> anyhow::Result<f64> {
                 .unwrap_or(0)
                 + 1;
             let put = "INSERT INTO kv VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET v = excluded.v, stamp = excluded.stamp";
-            connection.prepare_cached(put)?.execute(params![key, format!("{{\"n\":{n}}}").as_bytes(), i.cast_signed()])?;
+            connection.prepare_cached(put)?.execute(params![
+                key,
+                format!("{{\"n\":{n}}}").as_bytes(),
+                i.cast_signed()
+            ])?;
             let event = "INSERT INTO events VALUES (1, 0, ?1, 1, ?2, ?3, x'')";
-            connection.prepare_cached(event)?.execute(params![i.cast_signed(),
+            connection.prepare_cached(event)?.execute(params![
+                i.cast_signed(),
                 key,
                 format!("{{\"n\":{n},\"id\":{i}}}").as_bytes()
             ])?;

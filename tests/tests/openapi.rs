@@ -53,7 +53,8 @@ impl Checker<'_> {
         if let Some(content) = response["content"].as_object() {
             let kind = kind.unwrap_or_default();
             let found = content.iter().find(|(described, _)| kind.starts_with(described.as_str()));
-            let (_, media) = found.unwrap_or_else(|| panic!("{verb} {path} → {status}: {kind} is not described: {text}"));
+            let (_, media) =
+                found.unwrap_or_else(|| panic!("{verb} {path} → {status}: {kind} is not described: {text}"));
             self.hold(&media["schema"], &value, &format!("{verb} {path} → {status}: {text}"));
         } else {
             assert!(bytes.is_empty(), "{verb} {path} → {status} has no body described: {text}");
@@ -81,14 +82,21 @@ async fn every_operation_answers_as_described() {
     functions_and_state(&mut api).await;
     triggers_and_parked(&mut api).await;
     replays(&mut api).await;
-    let described: BTreeSet<String> = api.api["paths"].as_object().expect("paths").iter().flat_map(|(path, methods)| {
-        methods.as_object().expect("methods").keys().map(move |verb| format!("{verb} {path}"))
-    }).collect();
+    let described: BTreeSet<String> = api.api["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").keys().map(move |verb| format!("{verb} {path}"))
+        })
+        .collect();
     assert_eq!(described.difference(&api.called).collect::<Vec<_>>(), Vec::<&String>::new(), "not called");
 }
 
 async fn read(api: &mut Checker<'_>) {
-    for path in ["/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/topics", "/v1/triggers"] {
+    for path in
+        ["/healthz", "/readyz", "/metrics", "/v1/openapi.json", "/v1/status", "/v1/topics", "/v1/triggers"]
+    {
         api.call(Method::GET, path, path, None).await;
     }
 }
@@ -99,7 +107,13 @@ async fn topics(api: &mut Checker<'_>) {
     api.call(Method::POST, "/v1/topics", "/v1/topics", Some(r#"{"topic":"more","partitions":3}"#)).await;
     api.call(Method::GET, "/v1/topics/{topic}", "/v1/topics/more", None).await;
     api.call(Method::GET, "/v1/topics/{topic}", "/v1/topics/none", None).await;
-    api.call(Method::POST, events, "/v1/topics/spare/events", Some(r#"[{"key":"k","value":1},{"value":null}]"#)).await;
+    api.call(
+        Method::POST,
+        events,
+        "/v1/topics/spare/events",
+        Some(r#"[{"key":"k","value":1},{"value":null}]"#),
+    )
+    .await;
     api.call(Method::POST, events, "/v1/topics/spare/events", Some(r#"{"nothing":1}"#)).await;
     let page = api.call(Method::GET, events, "/v1/topics/spare/events?limit=1", None).await;
     assert_eq!(page["events"].as_array().map(Vec::len), Some(1));
@@ -133,7 +147,8 @@ async fn triggers_and_parked(api: &mut Checker<'_>) {
         let request = api.server.admin(Method::GET, "/v1/parked");
         async move {
             let parked: Vec<Value> = request.send().await.expect("an answer").json().await.expect("a list");
-            let ids: Vec<_> = parked.iter().map(|p| p["id"].as_str().expect("an id").replace('/', "%2F")).collect();
+            let ids: Vec<_> =
+                parked.iter().map(|p| p["id"].as_str().expect("an id").replace('/', "%2F")).collect();
             if ids.len() == 3 { Ok(ids) } else { Err(parked) }
         }
     })
@@ -155,7 +170,8 @@ async fn triggers_and_parked(api: &mut Checker<'_>) {
 
 async fn replays(api: &mut Checker<'_>) {
     let all = "/v1/replays";
-    let new = |mode: &str| format!(r#"{{"topic":"orders","function":"on_order","mode":"{mode}","name":"again"}}"#);
+    let new =
+        |mode: &str| format!(r#"{{"topic":"orders","function":"on_order","mode":"{mode}","name":"again"}}"#);
     api.call(Method::POST, all, "/v1/replays?plan=true", Some(&new("in-place"))).await;
     api.call(Method::POST, all, all, Some(&new("dry-run"))).await;
     api.call(Method::POST, all, all, Some(&new("in-place"))).await;
@@ -164,6 +180,12 @@ async fn replays(api: &mut Checker<'_>) {
     api.call(Method::GET, "/v1/replays/{name}", "/v1/replays/again", None).await;
     api.call(Method::GET, "/v1/replays/{name}", "/v1/replays/none", None).await;
     for act in ["pause", "resume", "cancel"] {
-        api.call(Method::POST, &format!("/v1/replays/{{name}}/{act}"), &format!("/v1/replays/again/{act}"), None).await;
+        api.call(
+            Method::POST,
+            &format!("/v1/replays/{{name}}/{act}"),
+            &format!("/v1/replays/again/{act}"),
+            None,
+        )
+        .await;
     }
 }

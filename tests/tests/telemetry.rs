@@ -1,8 +1,12 @@
 //! One trace, from a request through the log into a trigger, at a real OTLP receiver.
 
 use http::Method;
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
@@ -47,8 +51,11 @@ impl Receiver {
         let has = |span: &Span, (key, value): &(&str, &str)| {
             span.attributes.iter().any(|a| a.key == *key && text(a) == *value)
         };
-        let found: Vec<_> =
-            spans.iter().filter(|s| s.name == name && attributes.iter().all(|a| has(s, a))).cloned().collect();
+        let found: Vec<_> = spans
+            .iter()
+            .filter(|s| s.name == name && attributes.iter().all(|a| has(s, a)))
+            .cloned()
+            .collect();
         let names: Vec<_> = spans.iter().map(|s| s.name.clone()).collect();
         assert_eq!(found.len(), 1, "spans called {name} with {attributes:?} among {names:?}");
         found.into_iter().next().expect("one was found")
@@ -130,7 +137,8 @@ async fn every_span_and_attribute_stands_in_the_docs() {
     let numbers = numbers.text().await.expect("text");
     server.stop().await;
 
-    let docs = std::fs::read_to_string(weir_tests::repository().join("docs/telemetry.md")).expect("the docs are there");
+    let docs = std::fs::read_to_string(weir_tests::repository().join("docs/telemetry.md"))
+        .expect("the docs are there");
     let spans = receiver.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
     assert!(spans.iter().any(|s| s.name == "append"), "an append over HTTP has a span");
     for span in &spans {
@@ -142,7 +150,10 @@ async fn every_span_and_attribute_stands_in_the_docs() {
     }
     let named = numbers.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split(' ').next());
     let named: Vec<_> = named.collect();
-    assert!(named.contains(&"weir_requests_total") && named.contains(&"weir_trigger_events_total"), "{named:?}");
+    assert!(
+        named.contains(&"weir_requests_total") && named.contains(&"weir_trigger_events_total"),
+        "{named:?}"
+    );
     for name in named {
         assert!(docs.contains(&format!("`{name}`")), "the number {name} is not in docs/telemetry.md");
     }

@@ -136,8 +136,7 @@ impl Home {
 
     /// Whether the log has events that it has not read.
     pub(crate) fn lags(&self) -> bool {
-        let tail = self.around.session.log().watch().borrow().tails.get(&self.place.at).copied();
-        tail.is_some_and(|t| t > self.read_to)
+        self.around.session.tail(self.place.at).is_some_and(|tail| tail > self.read_to)
     }
 
     /// Carries out one thing that the dispatcher wants; false: it wants nothing now.
