@@ -53,6 +53,8 @@ pub(crate) enum Told {
     Released(Place, Epoch),
     /// What an unclean take-over left has been digested.
     Settled(Place, Epoch),
+    /// Commits are fenced, or the position has moved: it is someone else's.
+    Lost(Place),
 }
 
 /// See the module's docs.
@@ -172,7 +174,12 @@ impl Home {
                     drop(answer.send(result)); // who asked may have gone
                 }
             }
-            Action::Report(report) => self.report(&report),
+            Action::Report(report) => {
+                self.report(&report);
+                if report == Report::Lost {
+                    return Err(Told::Lost(self.place.clone()));
+                }
+            }
             Action::Settled => return Err(Told::Settled(self.place.clone(), self.epoch)),
             Action::Release => return Err(Told::Released(self.place.clone(), self.epoch)),
         }
