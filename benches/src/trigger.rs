@@ -90,15 +90,19 @@ fn count_raw() -> anyhow::Result<f64> {
                 .unwrap_or(0)
                 + 1;
             let put = "INSERT INTO kv VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET v = excluded.v, stamp = excluded.stamp";
-            connection.prepare_cached(put)?.execute(params![key, format!("{{\"n\":{n}}}").as_bytes(), i])?;
+            connection.prepare_cached(put)?.execute(params![
+                key,
+                format!("{{\"n\":{n}}}").as_bytes(),
+                i.cast_signed()
+            ])?;
             let event = "INSERT INTO events VALUES (1, 0, ?1, 1, ?2, ?3, x'')";
             connection.prepare_cached(event)?.execute(params![
-                i,
+                i.cast_signed(),
                 key,
                 format!("{{\"n\":{n},\"id\":{i}}}").as_bytes()
             ])?;
         }
-        connection.execute("UPDATE position SET at = ?1", [first + 1000])?;
+        connection.execute("UPDATE position SET at = ?1", [(first + 1000).cast_signed()])?;
         connection.execute_batch("COMMIT")?;
     }
     Ok(EVENTS as f64 / started.elapsed().as_secs_f64())
@@ -124,7 +128,7 @@ fn scan_raw() -> anyhow::Result<f64> {
     for i in 0..REPLAYED {
         let event = "INSERT INTO events VALUES (0, 0, ?1, 1, ?2, ?3, x'')";
         connection.prepare_cached(event)?.execute(params![
-            i,
+            i.cast_signed(),
             format!("key-{:06}", i % KEYS),
             value(i).as_bytes()
         ])?;

@@ -18,6 +18,9 @@ const MAX_RERUNS: u32 = 20;
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long after the wall limit a commit that has begun may still answer.
+const GRACE: Duration = Duration::from_millis(250);
+
 /// What became of an invocation.
 #[derive(Debug)]
 pub struct Done {
@@ -31,6 +34,8 @@ pub struct Done {
     pub effects: Effects,
     /// Whether the reply is an earlier request's with the same `Idempotency-Key`.
     pub replayed: bool,
+    /// Whether the log was asked to commit and has not answered.
+    is_committing: bool,
 }
 
 /// Why there is no reply.
@@ -83,24 +88,30 @@ impl Transactor {
             reruns: 0,
             effects: Effects::default(),
             replayed: false,
+            is_committing: false,
         };
         let trace = TraceContext::parse(&invocation.traceparent).unwrap_or(parent);
         let run = Run { code, invocation, idempotency, trace, parent, immediate: (!dry).then(Rc::default) };
         let attempts = self.attempts(&run, &mut done);
-        if tokio::time::timeout(wall, attempts).await.is_err() {
-            done.result = Err(Refusal::OutcomeUnknown(format!("no answer within {wall:?}")));
+        // the worker ends a function at the limit by itself: what is left here is the commit, or one run too many
+        if tokio::time::timeout(wall + GRACE, attempts).await.is_err() {
+            done.result = Err(match done.is_committing {
+                true => Refusal::OutcomeUnknown(format!("no answer within {wall:?}")),
+                false => Refusal::Conflict,
+            });
         }
         done
     }
 
     async fn attempts(&self, run: &Run<'_>, done: &mut Done) {
+        let (begun, wall) = (Instant::now(), run.invocation.limits.wall);
         loop {
             match self.attempt(run, done).await {
                 Ok(reply) => {
                     done.result = Ok(reply);
                     return;
                 }
-                Err(Attempt::Stale) if done.reruns < MAX_RERUNS => done.reruns += 1,
+                Err(Attempt::Stale) if done.reruns < MAX_RERUNS && begun.elapsed() < wall => done.reruns += 1,
                 Err(Attempt::Stale) => {
                     done.result = Err(Refusal::Conflict);
                     return;
@@ -158,7 +169,10 @@ impl Transactor {
                 Ok(reply)
             }
             Ok(reply) => {
-                self.commit(&reply, effects, reads, host, run).await?;
+                done.is_committing = true;
+                let committed = self.commit(&reply, effects, reads, host, run).await;
+                done.is_committing = false;
+                committed?;
                 Ok(reply)
             }
         }

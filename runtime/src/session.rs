@@ -8,16 +8,18 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
-use weir_log::{Clock, Log, LogError, TopicInfo};
+use tokio::sync::watch;
+use weir_log::{Clock, Hint, Log, LogError, TopicInfo};
 use weir_schema::{
-    CatalogVersion, FunctionName, Millis, Op, StateKey, StateRange, TableName, TopicId, TopicName,
-    TraceContext, Transaction, TxnId, Write,
+    At, CatalogVersion, FunctionName, Millis, Offset, Op, StateKey, StateRange, TableName, TopicId,
+    TopicName, TraceContext, Transaction, TxnId, Write,
 };
 
 /// One process's use of a log. Shared by its workers.
 #[derive(Debug)]
 pub struct Session {
     log: Arc<dyn Log>,
+    hints: watch::Receiver<Hint>,
     clock: Arc<dyn Clock>,
     env: BTreeMap<String, String>,
     sequence: AtomicU64,
@@ -47,6 +49,7 @@ impl Session {
     #[must_use]
     pub fn new(log: Arc<dyn Log>, clock: Arc<dyn Clock>, env: BTreeMap<String, String>) -> Self {
         Self {
+            hints: log.watch(),
             log,
             clock,
             env,
@@ -133,7 +136,13 @@ impl Session {
     /// The catalog's version, as far as is known here.
     #[must_use]
     pub fn catalog(&self) -> CatalogVersion {
-        self.log.watch().borrow().catalog
+        self.hints.borrow().catalog
+    }
+
+    /// The tail of a partition, as far as is known here.
+    #[must_use]
+    pub fn tail(&self, at: At) -> Option<Offset> {
+        self.hints.borrow().tails.get(&at).copied()
     }
 
     /// Asks the log for its topics again; functions may append to those that `declared` names.

@@ -398,3 +398,6 @@ impl Dispatcher {
     #[expect(clippy::unused_self, reason = "the simulation's twin counts")]
     const fn count(&mut self, _what: &'static str) {}
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,19 @@ impl GroupTask {
                     Some(change) => self.change(change, &mut homes, &news).await,
                     None => return, // the log is closed
                 },
-                Some(told) = from_homes.recv() => settle(&membership, told, &mut homes).await,
+                Some(told) = from_homes.recv() => match told {
+                    HomeNews::Lost(place) => {
+                        // one that the membership has told of is rightly another's
+                        if homes.remove(&place).is_some() {
+                            self.drop_all(&mut homes).await;
+                            match self.join_again().await {
+                                Some(joined) => membership = joined,
+                                None => return,
+                            }
+                        }
+                    }
+                    told => settle(&membership, told, &mut homes).await,
+                },
             }
         }
         for (place, (_, worker)) in &homes {
@@ -87,6 +99,35 @@ impl GroupTask {
             Change::Lost { at } => {
                 if let Some((_, worker)) = homes.remove(&place(at)) {
                     self.tell(worker, ToPump::Tell(place(at), Input::Lost)).await;
+                }
+            }
+        }
+    }
+
+    /// Ends the homes of the partitions that are left: they come again with the next membership.
+    async fn drop_all(&self, homes: &mut Homes) {
+        for (place, (_, worker)) in homes.drain() {
+            self.tell(worker, ToPump::Tell(place, Input::Lost)).await;
+        }
+    }
+
+    /// Takes part in the group anew, after a commit that should not have been refused was; none: the log is closed.
+    async fn join_again(&self) -> Option<Membership> {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            let topics = match self.session.log().topics().await {
+                Ok(topics) => topics,
+                Err(LogError::Closed) => return None,
+                Err(_) => continue,
+            };
+            let topic = topics.iter().find(|t| t.spec.name == self.trigger.topic)?;
+            // the group has positions: these are not looked at
+            let start: Vec<_> = topic.partitions().map(|at| (at, Offset::ZERO)).collect();
+            match self.session.log().join(&self.trigger.group, &start).await {
+                Ok(membership) => return Some(membership),
+                Err(LogError::Closed) => return None,
+                Err(error) => {
+                    tracing::warn!(group = %self.trigger.group, %error, "cannot take part in the group yet")
                 }
             }
         }
@@ -155,7 +196,7 @@ async fn settle(membership: &Membership, told: HomeNews, homes: &mut Homes) {
             let done = membership.settled(place.at, epoch).await;
             (place, done)
         }
-        HomeNews::Broken(place) => {
+        HomeNews::Broken(place) | HomeNews::Lost(place) => {
             homes.remove(&place);
             return;
         }

@@ -53,6 +53,8 @@ pub(crate) enum Told {
     Released(Place, Epoch),
     /// What an unclean take-over left has been digested.
     Settled(Place, Epoch),
+    /// Commits are fenced, or the position has moved: it is someone else's.
+    Lost(Place),
 }
 
 /// See the module's docs.
@@ -136,8 +138,7 @@ impl Home {
 
     /// Whether the log has events that it has not read.
     pub(crate) fn lags(&self) -> bool {
-        let tail = self.around.session.log().watch().borrow().tails.get(&self.place.at).copied();
-        tail.is_some_and(|t| t > self.read_to)
+        self.around.session.tail(self.place.at).is_some_and(|tail| tail > self.read_to)
     }
 
     /// Carries out one thing that the dispatcher wants; false: it wants nothing now.
@@ -173,7 +174,12 @@ impl Home {
                     drop(answer.send(result)); // who asked may have gone
                 }
             }
-            Action::Report(report) => self.report(&report),
+            Action::Report(report) => {
+                self.report(&report);
+                if report == Report::Lost {
+                    return Err(Told::Lost(self.place.clone()));
+                }
+            }
             Action::Settled => return Err(Told::Settled(self.place.clone(), self.epoch)),
             Action::Release => return Err(Told::Released(self.place.clone(), self.epoch)),
         }

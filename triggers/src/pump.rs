@@ -65,6 +65,8 @@ pub(crate) enum HomeNews {
     Settled(Place, Epoch),
     /// It could not begin.
     Broken(Place),
+    /// Someone else has it, or had: take part in the group anew.
+    Lost(Place),
 }
 
 /// How one home is.
@@ -192,6 +194,12 @@ impl Pump {
                         let news = news.clone();
                         self.homes.remove(&id);
                         drop(news.send(HomeNews::Released(place, epoch)).await);
+                        return true;
+                    }
+                    Err(Told::Lost(place)) => {
+                        let news = news.clone();
+                        self.homes.remove(&id);
+                        drop(news.send(HomeNews::Lost(place)).await);
                         return true;
                     }
                 }

@@ -45,6 +45,13 @@ pub(super) struct Range {
     key: Option<Vec<u8>>,
 }
 
+/// An event that belongs to the range, and the place right after it.
+pub(super) struct Found {
+    pub(super) json: Vec<u8>,
+    pub(super) partition: u32,
+    pub(super) next: Offset,
+}
+
 async fn read(
     State(admin): State<Admin>,
     Path(topic): Path<String>,
@@ -66,7 +73,7 @@ async fn read(
         if i > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(event);
+        body.extend_from_slice(&event.json);
     }
     let tail = format!("],\"cursor\":\"{}\",\"done\":{done}}}", range.cursor());
     body.extend_from_slice(tail.as_bytes());
@@ -105,11 +112,7 @@ impl Range {
     }
 
     /// Up to `limit` events in the order of their times, and whether the range (or the topic, now) is at its end.
-    pub(super) async fn page(
-        &mut self,
-        admin: &Admin,
-        limit: usize,
-    ) -> Result<(Vec<Vec<u8>>, bool), ApiError> {
+    pub(super) async fn page(&mut self, admin: &Admin, limit: usize) -> Result<(Vec<Found>, bool), ApiError> {
         let mut looked_at = 0;
         let mut events = Vec::new();
         loop {
@@ -126,7 +129,8 @@ impl Range {
                 if self.key.as_deref().is_none_or(|k| record.key() == Some(k)) {
                     let mut json = Vec::with_capacity(record.meta.bytes() + 200);
                     event_to_json(self.topic.spec.name.as_str(), &record, &mut json);
-                    events.push(json);
+                    let (partition, next) = (record.meta.at.partition, record.meta.offset.next());
+                    events.push(Found { json, partition, next });
                 }
             }
             if events.len() == limit {
@@ -164,11 +168,16 @@ impl Range {
         cut.build()
     }
 
-    /// Where it stands, for the next page or for `Last-Event-ID`.
-    pub(super) fn cursor(&self) -> String {
-        let parts: Vec<_> = self.next.iter().map(|(p, o)| format!("{p}:{o}")).collect();
-        parts.join(",")
+    /// Where it stands, for the next page.
+    fn cursor(&self) -> String {
+        cursor(&self.next)
     }
+}
+
+/// A place in every partition, for the next page or for `Last-Event-ID`.
+pub(super) fn cursor(next: &BTreeMap<u32, Offset>) -> String {
+    let parts: Vec<_> = next.iter().map(|(p, o)| format!("{p}:{o}")).collect();
+    parts.join(",")
 }
 
 /// All events in the order of their times; those of one partition keep theirs.

@@ -94,6 +94,7 @@ async fn call(
     body: Bytes,
 ) -> Result<Response, ApiError> {
     let function = FunctionName::new(&function).map_err(|e| ApiError::bad(e.to_string()))?;
+    refuse_unknown(&admin, &function)?;
     if !body.is_empty() {
         serde_json::from_slice::<serde::de::IgnoredAny>(&body)
             .map_err(|e| ApiError::bad(format!("the arguments are not JSON: {e}")))?;
@@ -116,6 +117,19 @@ async fn call(
     let stopping = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping");
     let done = admin.calls.run(invocation, trace, how.dry_run).await.ok_or_else(stopping)?;
     Ok(if how.dry_run { dry_answer(&admin, done) } else { answer(done) })
+}
+
+fn refuse_unknown(admin: &Admin, function: &FunctionName) -> Result<(), ApiError> {
+    let code = admin.live.borrow().code.clone();
+    if code.has_function(function) {
+        return Ok(());
+    }
+    let known: Vec<_> = code.functions().iter().map(ToString::to_string).collect();
+    let text = format!(
+        "there is no function {function}: app/{function}.lua is missing (functions: {})",
+        known.join(", ")
+    );
+    Err(ApiError::missing(text))
 }
 
 /// As the gateway would answer; the admin API shows causes in production too.

@@ -27,6 +27,12 @@ pub(super) struct Row {
     pub(super) readers: SmallVec<[Offset; 2]>,
 }
 
+impl Row {
+    fn is_empty(&self) -> bool {
+        self.cached.is_none() && self.pending.is_empty() && self.readers.is_empty()
+    }
+}
+
 /// What an operation makes of a cell, for an event of `time`; none: an `Add` to what is no counter.
 pub(super) fn apply(op: &Op, cell: &Cell, time: Millis) -> Option<Cell> {
     match op {
@@ -149,7 +155,9 @@ impl Rows {
             self.bytes -= size(key, old.as_ref());
             self.changes += 1;
         }
-        self.drop_if_empty(key);
+        if row.is_empty() {
+            self.remove(key);
+        }
     }
 
     /// Forgets the rows remembered first, down to the bounds.
@@ -172,10 +180,11 @@ impl Rows {
 
     pub(super) fn remove_pending(&mut self, key: &StateKey, offset: Offset) {
         self.changes += 1;
-        if let Some(row) = self.map.get_mut(key) {
-            row.pending.retain(|p| p.offset != offset);
+        let Some(row) = self.map.get_mut(key) else { return };
+        row.pending.retain(|p| p.offset != offset);
+        if row.is_empty() {
+            self.remove(key);
         }
-        self.drop_if_empty(key);
     }
 
     pub(super) fn add_reader(&mut self, key: &StateKey, offset: Offset) {
@@ -185,12 +194,13 @@ impl Rows {
     }
 
     pub(super) fn remove_reader(&mut self, key: &StateKey, offset: Offset) {
-        if let Some(row) = self.map.get_mut(key)
-            && let Ok(place) = row.readers.binary_search(&offset)
-        {
+        let Some(row) = self.map.get_mut(key) else { return };
+        if let Ok(place) = row.readers.binary_search(&offset) {
             row.readers.remove(place);
         }
-        self.drop_if_empty(key);
+        if row.is_empty() {
+            self.remove(key);
+        }
     }
 
     /// Forgets pending writes and readers: the window is empty.
@@ -207,22 +217,19 @@ impl Rows {
     }
 
     fn row(&mut self, key: &StateKey) -> &mut Row {
-        if !self.map.contains_key(key) {
-            if let Some(ordered) = &mut self.ordered {
+        let ordered = &mut self.ordered;
+        self.map.entry(key.clone()).or_insert_with(|| {
+            if let Some(ordered) = ordered {
                 ordered.insert(key.clone());
             }
-            self.map.insert(key.clone(), Row::default());
-        }
-        self.map.get_mut(key).expect("it was there or has just been inserted")
+            Row::default()
+        })
     }
 
-    fn drop_if_empty(&mut self, key: &StateKey) {
-        let is_empty = |r: &Row| r.cached.is_none() && r.pending.is_empty() && r.readers.is_empty();
-        if self.map.get(key).is_some_and(is_empty) {
-            self.map.remove(key);
-            if let Some(ordered) = &mut self.ordered {
-                ordered.remove(key);
-            }
+    fn remove(&mut self, key: &StateKey) {
+        self.map.remove(key);
+        if let Some(ordered) = &mut self.ordered {
+            ordered.remove(key);
         }
     }
 }
