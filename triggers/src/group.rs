@@ -155,10 +155,15 @@ impl GroupTask {
     ) -> Result<Assignment, LogError> {
         let (log, group) = (self.session.log(), &self.trigger.group);
         let range = Entry::range(group, at.partition);
-        let keys = [mark_key(group, at.partition), control::pause_key(group), replay::hold_key(group)];
+        let mut keys =
+            vec![mark_key(group, at.partition), control::pause_key(group), replay::hold_key(group)];
+        let replay = self.trigger.replay.as_ref();
+        keys.extend(replay.map(|r| replay::record_key(&r.context.name)));
         let mut rows = log.get(&keys).await?.into_iter();
         let mark = rows.next().flatten();
-        let is_paused = self.hold || rows.flatten().next().is_some();
+        let is_paused = self.hold || rows.by_ref().take(2).flatten().next().is_some();
+        // another process may have ended it since it was begun here
+        let is_over = replay.is_some() && !rows.flatten().next().is_some_and(|row| replay::may_run(&row));
         Ok(Assignment {
             fence: Fence { group: group.clone(), at, epoch },
             topic: self.trigger.topic.clone(),
@@ -168,7 +173,7 @@ impl GroupTask {
             catalog: self.session.catalog(),
             parked: self.all_rows(range).await?,
             mark,
-            is_paused,
+            is_paused: is_paused || is_over,
         })
     }
 

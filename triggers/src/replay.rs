@@ -23,6 +23,7 @@ pub use pacing::Pace;
 pub use progress::Counts;
 pub use range::{NewReplay, Plan};
 pub use record::{Record, ReplayFailure, ReplayMode, ReplayState};
+pub(crate) use record::{may_run, record_key};
 pub use status::ReplayStatus;
 
 use crate::control;

@@ -168,9 +168,19 @@ pub(crate) async fn list(session: &Session) -> Result<Vec<Stored>, ReplayError> 
     rows.into_iter().map(|(_, row)| read(&row.value, row.stamp)).collect()
 }
 
+/// The row of a replay.
+pub(crate) fn record_key(name: &str) -> StateKey {
+    key(REPLAYS, name)
+}
+
+/// Whether the replay of this row is not over.
+pub(crate) fn may_run(row: &Versioned) -> bool {
+    read(&row.value, row.stamp).is_ok_and(|stored| !stored.record.state.is_over())
+}
+
 /// One replay.
 pub(crate) async fn find(session: &Session, name: &str) -> Result<Stored, ReplayError> {
-    let row = session.log().get(&[key(REPLAYS, name)]).await?.pop().flatten();
+    let row = session.log().get(&[record_key(name)]).await?.pop().flatten();
     let row = row.ok_or_else(|| ReplayError::Unknown(name.to_owned()))?;
     read(&row.value, row.stamp)
 }
@@ -178,7 +188,7 @@ pub(crate) async fn find(session: &Session, name: &str) -> Result<Stored, Replay
 /// Writes a new replay, and holds its live trigger. Refused if either is taken.
 pub(crate) async fn insert(session: &Session, record: &Record) -> Result<(), ReplayError> {
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
-    let at = key(REPLAYS, &record.name);
+    let at = record_key(&record.name);
     transaction.reads.push(Read::Key(at.clone(), None));
     put(&mut transaction, at, record.to_row());
     if let Some(live) = &record.live {
@@ -212,7 +222,7 @@ pub(crate) async fn update(
 ) -> Result<(), ReplayError> {
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
     let stamp = transaction.id;
-    let at = key(REPLAYS, &after.name);
+    let at = record_key(&after.name);
     transaction.reads.push(Read::Key(at.clone(), Some(before.stamp)));
     put(&mut transaction, at, after.to_row());
     let is_ending = after.state.is_over() && !before.record.state.is_over();

@@ -70,6 +70,7 @@ impl Steward {
         let mut is_busy = false;
         for stored in record::list(self.replays.inner.triggers.session()).await? {
             if stored.record.is_cleared {
+                self.leave(&stored.record).await?;
                 continue;
             }
             is_busy = true;
@@ -83,6 +84,15 @@ impl Steward {
         }
         self.settle_holds().await?;
         Ok(is_busy)
+    }
+
+    /// Takes no part any more in a replay that another process has ended.
+    async fn leave(&self, record: &Record) -> Result<(), ReplayError> {
+        let was_here = self.replays.running().remove(&record.name).is_some();
+        if was_here {
+            self.replays.inner.triggers.stop(&record.group()?).await;
+        }
+        Ok(())
     }
 
     /// Lets triggers stand still that a replay holds, and those go on that none holds any more.

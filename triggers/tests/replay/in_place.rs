@@ -250,3 +250,23 @@ async fn one_trigger_stands_still_for_one_replay_at_a_time() {
     assert_eq!(node.ended("second").await.state, ReplayState::Done);
     node.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_processes_the_one_that_has_the_log_runs_a_replay_and_the_other_never_runs_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Node::start(folder.path(), 1).await;
+    owner.append(&ORDERS).await;
+    owner.caught_up().await;
+    let other = Node::start(folder.path(), 1).await;
+    other.replays.create(&asked("asked-there")).await.unwrap();
+    assert_eq!(other.ended("asked-there").await.done, 6);
+    until("its group is forgotten", async || owner.groups().await == ["orders/tally"]).await;
+    owner.stop().await;
+
+    until("the other has the log", async || other.live_state().await == "live").await;
+    other.append(&[(0, Some("new"), "{}")]).await;
+    other.caught_up().await;
+    assert_eq!(other.row("counters", "runs").await, json!(13));
+    assert_eq!(other.row("seen", "a").await, json!([0, 2, 4, 0, 2, 4]));
+    other.stop().await;
+}
