@@ -90,7 +90,10 @@ impl Steward {
     async fn leave(&self, record: &Record) -> Result<(), ReplayError> {
         let was_here = self.replays.running().remove(&record.name).is_some();
         if was_here {
-            self.replays.inner.triggers.stop(&record.group()?).await;
+            let (triggers, group) = (&self.replays.inner.triggers, record.group()?);
+            triggers.stop(&group).await;
+            // taking part may have come after the end, and then it has begun the group anew
+            triggers.session().log().forget(&group).await?;
         }
         Ok(())
     }

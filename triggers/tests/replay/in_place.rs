@@ -252,7 +252,7 @@ async fn one_trigger_stands_still_for_one_replay_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_processes_the_one_that_has_the_log_runs_a_replay_and_the_other_never_runs_it_again() {
+async fn of_two_processes_the_one_that_has_the_log_runs_a_replay_and_it_runs_once() {
     let folder = tempfile::tempdir().unwrap();
     let owner = Node::start(folder.path(), 1).await;
     owner.append(&ORDERS).await;
