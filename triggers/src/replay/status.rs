@@ -85,7 +85,7 @@ impl Replays {
         let (appended, written) = self.effects(&record);
         let total = record.total();
         let lag = if is_over { 0 } else { total.saturating_sub(done) };
-        let rate = if is_over { 0.0 } else { self.rate(&record.name) };
+        let rate = if record.state == ReplayState::Running { self.rate(&record.name) } else { 0.0 };
         Ok(ReplayStatus {
             lag,
             rate,

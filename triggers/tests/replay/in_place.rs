@@ -167,6 +167,7 @@ async fn a_paused_replay_survives_a_restart_and_goes_on_where_it_was() {
     clock.set(Millis(2_000_000));
     let paused = node.replays.show("long").await.unwrap();
     assert_eq!((paused.state, paused.done, paused.lag), (ReplayState::Paused, 4, 5));
+    assert_eq!(paused.eta_seconds, None, "it does not move");
     node.stop().await;
 
     let node = Node::start_at(folder.path(), 1, clock.clone()).await;
