@@ -1,0 +1,43 @@
+# Weir: one binary. `make run` serves a shop, `make test` checks everything.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test fmt lint bench soak install require
+
+EXAMPLE ?= shop
+CARGO ?= cargo
+TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+
+# rustup puts cargo here; a shell that was open before does not know it yet
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+run: require ## Build and serve examples/shop (EXAMPLE=hello for another)
+	$(CARGO) run --release --locked --package weir-cli -- dev examples/$(EXAMPLE)
+
+test: require lint ## Everything that must hold: format, lints, docs, all tests, all examples
+	$(CARGO) build --workspace --locked --bins --tests
+	WEIR_BIN="$(TARGET_DIR)/debug/weir" $(CARGO) test --workspace --locked --no-fail-fast
+
+lint: require ## Formatting, clippy and rustdoc, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --locked --no-deps
+
+fmt: require ## Format the code
+	$(CARGO) fmt --all
+
+bench: require ## What we claim about speed, measured on this machine
+	$(CARGO) bench --workspace --locked --bench '*'
+
+soak: require ## Kill and restart a server under load for long (SOAK_KILLS=200)
+	$(CARGO) build --release --locked --package weir-cli
+	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
+		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture
+
+install: require ## Build and install `weir` for this user
+	$(CARGO) install --locked --path cli
+
+require: ## Install what a build needs, or say how
+	@sh scripts/require
