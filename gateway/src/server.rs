@@ -80,9 +80,13 @@ async fn handle(
         let (gateway, tasks) = (gateway.clone(), tasks.clone());
         let answer: Pin<Box<dyn Future<Output = Answer>>> =
             Box::pin(async move { gateway.answer(request, peer).await });
-        async move { Ok::<_, Infallible>(Outlive { answer: Some(answer), tasks }.await) }
+        // made here and not in the block below, which hyper may drop before it has polled it once
+        let outlive = Outlive { answer: Some(answer), tasks };
+        async move { Ok::<_, Infallible>(outlive.await) }
     });
     let mut http = http1::Builder::new();
+    // a client that has closed its end has still sent its request
+    http.half_close(true);
     http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(128);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
