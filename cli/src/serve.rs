@@ -5,7 +5,8 @@ use crate::listeners::Listeners;
 use crate::node::{Node, NodeOptions, RunTriggers};
 use crate::project::{Project, bytes};
 use crate::run_file::RunFile;
-use crate::{logging, reload, signals, terminal};
+use crate::signals::Signals;
+use crate::{logging, reload, terminal};
 use anyhow::Context as _;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -81,19 +82,20 @@ async fn serve(
         serve_router(&edges, health, health_router(&node.admin), shutdown.clone())?;
     }
     serve_router(&edges, listeners.write_proxy, proxy(&project, &node), shutdown.clone())?;
+    let mut signals = Signals::listen()?;
     let run_file = RunFile::write(&project.data_dir(), &addresses)?;
     terminal::ready(&project, &node, &addresses);
     let watching = if is_dev { Some(reload::watch(project, &node, reopen)?) } else { None };
-    signals::wait().await;
+    signals.next().await;
     tracing::info!("stopping: what has begun may end (again Ctrl-C ends at once)");
     drop(watching);
     edges.close();
-    stop(node, &edges, wait).await?;
+    stop(node, &edges, wait, &mut signals).await?;
     run_file.remove();
     Ok(())
 }
 
-async fn stop(node: Node, edges: &TaskTracker, wait: Duration) -> anyhow::Result<()> {
+async fn stop(node: Node, edges: &TaskTracker, wait: Duration, signals: &mut Signals) -> anyhow::Result<()> {
     let stopping = async {
         let stopped = node.stop().await;
         edges.wait().await;
@@ -107,7 +109,7 @@ async fn stop(node: Node, edges: &TaskTracker, wait: Duration) -> anyhow::Result
                 Ok(())
             }
         },
-        () = signals::wait() => Ok(()),
+        () = signals.next() => Ok(()),
     }
 }
 
