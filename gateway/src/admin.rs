@@ -16,6 +16,7 @@ mod triggers;
 pub use functions::{Call, Calls};
 pub(crate) use ingest::append_events;
 
+use crate::error_code::ErrorCode;
 use crate::project::Live;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -110,7 +111,7 @@ async fn authorize(State(admin): State<Admin>, request: Request, next: Next) -> 
     }
     let text =
         "this server asks for the admin token: send `Authorization: Bearer TOKEN` (WEIR_TOKEN for `weir`)";
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", text).into_response()
+    ApiError::new(StatusCode::UNAUTHORIZED, ErrorCode::UNAUTHORIZED, text).into_response()
 }
 
 /// Compares without telling by its time how much was right.
@@ -128,5 +129,5 @@ async fn not_found(request: Request) -> ApiError {
         request.method(),
         request.uri().path()
     );
-    ApiError::new(StatusCode::NOT_FOUND, "not_found", text)
+    ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NOT_FOUND, text)
 }

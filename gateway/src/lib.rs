@@ -6,6 +6,7 @@
 
 mod admin;
 mod cors;
+mod error_code;
 mod host;
 mod idempotency;
 mod metrics;

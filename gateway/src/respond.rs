@@ -1,5 +1,6 @@
 //! From what became of an invocation to an HTTP response. The one place that gives a status to each outcome.
 
+use crate::error_code::ErrorCode;
 use crate::transact::Refusal;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
@@ -17,23 +18,23 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct PlatformError {
     /// The status.
     pub(crate) status: StatusCode,
-    /// Stable, listed in `docs/errors.md`; empty where Spacer's clients expect none.
-    pub(crate) code: &'static str,
+    /// Shown, but where Spacer's clients expect none.
+    pub(crate) code: ErrorCode,
     /// For people.
     pub(crate) text: String,
 }
 
 impl PlatformError {
-    pub(crate) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, code: ErrorCode, text: impl Into<String>) -> Self {
         Self { status, code, text: text.into() }
     }
 
     /// `{"error": TEXT, "code": CODE}`.
     pub(crate) fn answer(&self) -> Answer {
-        let body = if self.code.is_empty() {
+        let body = if self.code == ErrorCode::FORBIDDEN {
             serde_json::json!({ "error": self.text })
         } else {
-            serde_json::json!({ "error": self.text, "code": self.code })
+            serde_json::json!({ "error": self.text, "code": self.code.as_str() })
         };
         let mut answer = json(self.status, body.to_string().into());
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
@@ -77,7 +78,7 @@ pub(crate) fn reply(reply: Reply) -> Answer {
 fn shaped(response: weir_runtime::Response) -> Answer {
     let Ok(status) = StatusCode::from_u16(response.status) else {
         let text = format!("the function answered with status {}, which is none", response.status);
-        return PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, "bad_response", text).answer();
+        return PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::BAD_RESPONSE, text).answer();
     };
     let mut answer = Response::new(Full::new(response.body));
     *answer.status_mut() = status;
@@ -86,7 +87,8 @@ fn shaped(response: weir_runtime::Response) -> Answer {
             (Ok(name), Ok(value)) => drop(answer.headers_mut().append(name, value)),
             _ => {
                 let text = format!("the function answered with a header that HTTP does not allow: {name:?}");
-                return PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, "bad_response", text).answer();
+                return PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::BAD_RESPONSE, text)
+                    .answer();
             }
         }
     }
@@ -99,20 +101,21 @@ fn shaped(response: weir_runtime::Response) -> Answer {
 pub(crate) fn refusal(refusal: &Refusal, is_dev: bool) -> Answer {
     match refusal {
         Refusal::Failed(failure) => failed(failure, is_dev),
-        Refusal::Conflict => unavailable("conflict", refusal),
-        Refusal::Unavailable(_) => unavailable("unavailable", refusal),
-        Refusal::OutcomeUnknown(_) => unavailable("outcome_unknown", refusal),
+        Refusal::Conflict => unavailable(ErrorCode::CONFLICT, refusal),
+        Refusal::Unavailable(_) => unavailable(ErrorCode::UNAVAILABLE, refusal),
+        Refusal::OutcomeUnknown(_) => unavailable(ErrorCode::OUTCOME_UNKNOWN, refusal),
         Refusal::Rejected(_) => {
-            PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, "rejected", refusal.to_string()).answer()
+            PlatformError::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::REJECTED, refusal.to_string())
+                .answer()
         }
         Refusal::KeyReused => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
-            PlatformError::new(status, "idempotency_key_reused", refusal.to_string()).answer()
+            PlatformError::new(status, ErrorCode::IDEMPOTENCY_KEY_REUSED, refusal.to_string()).answer()
         }
     }
 }
 
-fn unavailable(code: &'static str, refusal: &Refusal) -> Answer {
+fn unavailable(code: ErrorCode, refusal: &Refusal) -> Answer {
     PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, code, refusal.to_string()).answer()
 }
 
@@ -134,7 +137,7 @@ fn failed(failure: &Failure, is_dev: bool) -> Answer {
         FailureKind::Raised | FailureKind::Rejected | FailureKind::RetryAfter(_) => {
             own(StatusCode::INTERNAL_SERVER_ERROR, "We're sorry, something went wrong")
         }
-        kind => PlatformError::new(status_of(kind), kind.code(), &*failure.message).answer(),
+        kind => PlatformError::new(status_of(kind), kind.into(), &*failure.message).answer(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! One request at the gateway: find the route, run its function, answer.
 
+use crate::error_code::ErrorCode;
 use crate::idempotency::Idempotency;
 use crate::project::{Live, Project};
 use crate::request::{self, BodyError};
@@ -131,7 +132,9 @@ impl Gateway {
     fn admit(&self, settings: &Settings) -> Result<Permit, Box<Answer>> {
         if self.in_flight.get() >= settings.max_in_flight {
             let text = "this node has as many requests under way as it takes";
-            return Err(Box::new(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, "full", text).answer()));
+            return Err(Box::new(
+                PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::FULL, text).answer(),
+            ));
         }
         self.in_flight.set(self.in_flight.get() + 1);
         Ok(Permit(self.in_flight.clone()))
@@ -164,7 +167,9 @@ where
     let found = match (&matched, private_function(path)) {
         (Some(m), _) => m.route.function.clone(),
         (None, Some(_)) if !request::is_local(peer, &head.headers) => {
-            return Err(Box::new(PlatformError::new(StatusCode::FORBIDDEN, "", "forbidden").answer()));
+            return Err(Box::new(
+                PlatformError::new(StatusCode::FORBIDDEN, ErrorCode::FORBIDDEN, "forbidden").answer(),
+            ));
         }
         (None, Some(private)) => private,
         (None, None) => return Err(Box::new(respond::not_found(&project.router.allowed(path)))),
@@ -184,12 +189,14 @@ fn refuse_body(error: &BodyError, settings: &Settings) -> Box<Answer> {
     let error = match error {
         BodyError::TooLarge => {
             let text = format!("the body is larger than {} bytes (weir.limits.body)", settings.body);
-            PlatformError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", text)
+            PlatformError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::BODY_TOO_LARGE, text)
         }
-        BodyError::Broken(why) => PlatformError::new(StatusCode::BAD_REQUEST, "body_broken", why.clone()),
+        BodyError::Broken(why) => {
+            PlatformError::new(StatusCode::BAD_REQUEST, ErrorCode::BODY_BROKEN, why.clone())
+        }
         BodyError::NotJson(why) => {
             let text = format!("the body is not JSON, as its Content-Type says: {why}");
-            PlatformError::new(StatusCode::UNPROCESSABLE_ENTITY, "body_not_json", text)
+            PlatformError::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::BODY_NOT_JSON, text)
         }
     };
     let mut answer = error.answer();

@@ -1,5 +1,6 @@
 //! Errors of the admin API: `{"error": TEXT, "code": CODE}`.
 
+use crate::error_code::ErrorCode;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use weir_log::{CommitError, LogError, Rejection};
@@ -9,29 +10,29 @@ use weir_triggers::AskError;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
-    code: &'static str,
+    code: ErrorCode,
     text: String,
 }
 
 impl ApiError {
-    pub(super) fn new(status: StatusCode, code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn new(status: StatusCode, code: ErrorCode, text: impl Into<String>) -> Self {
         Self { status, code, text: text.into() }
     }
 
     /// What was asked for cannot be.
     pub(super) fn bad(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", text)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::INVALID, text)
     }
 
     /// There is no such thing.
     pub(super) fn missing(text: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", text)
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NOT_FOUND, text)
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.text, "code": self.code });
+        let body = serde_json::json!({ "error": self.text, "code": self.code.as_str() });
         (self.status, axum::Json(body)).into_response()
     }
 }
@@ -39,13 +40,13 @@ impl IntoResponse for ApiError {
 impl From<LogError> for ApiError {
     fn from(error: LogError) -> Self {
         let (status, code) = match &error {
-            LogError::Trimmed { .. } => (StatusCode::GONE, "trimmed"),
-            LogError::NoTopic(_) => (StatusCode::NOT_FOUND, "no_topic"),
-            LogError::AlreadyExists(_) => (StatusCode::CONFLICT, "already_exists"),
+            LogError::Trimmed { .. } => (StatusCode::GONE, ErrorCode::TRIMMED),
+            LogError::NoTopic(_) => (StatusCode::NOT_FOUND, ErrorCode::NO_TOPIC),
+            LogError::AlreadyExists(_) => (StatusCode::CONFLICT, ErrorCode::ALREADY_EXISTS),
             LogError::Closed | LogError::Unavailable { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+                (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::UNAVAILABLE)
             }
-            LogError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "corrupt"),
+            LogError::Corrupt { .. } => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::CORRUPT),
         };
         Self::new(status, code, error.to_string())
     }
@@ -54,13 +55,15 @@ impl From<LogError> for ApiError {
 impl From<CommitError> for ApiError {
     fn from(error: CommitError) -> Self {
         let (status, code) = match &error {
-            CommitError::Conflict { .. } => (StatusCode::CONFLICT, "conflict"),
-            CommitError::Rejected(Rejection::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
-            CommitError::Rejected(Rejection::NoTopic { .. }) => (StatusCode::NOT_FOUND, "no_topic"),
-            CommitError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, "rejected"),
-            CommitError::Fenced(_) | CommitError::Moved(_) => (StatusCode::CONFLICT, "moved"),
-            CommitError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            CommitError::Ambiguous(_) => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"),
+            CommitError::Conflict { .. } => (StatusCode::CONFLICT, ErrorCode::CONFLICT),
+            CommitError::Rejected(Rejection::TooLarge { .. }) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TOO_LARGE)
+            }
+            CommitError::Rejected(Rejection::NoTopic { .. }) => (StatusCode::NOT_FOUND, ErrorCode::NO_TOPIC),
+            CommitError::Rejected(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::REJECTED),
+            CommitError::Fenced(_) | CommitError::Moved(_) => (StatusCode::CONFLICT, ErrorCode::MOVED),
+            CommitError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::UNAVAILABLE),
+            CommitError::Ambiguous(_) => (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::OUTCOME_UNKNOWN),
         };
         Self::new(status, code, error.to_string())
     }
@@ -72,9 +75,9 @@ impl From<AskError> for ApiError {
             AskError::Log(error) => error.into(),
             AskError::Commit(error) => error.into(),
             AskError::NoTrigger(_) => Self::missing(error.to_string()),
-            AskError::NotHere => Self::new(StatusCode::CONFLICT, "not_here", error.to_string()),
-            AskError::Held { .. } => Self::new(StatusCode::CONFLICT, "held", error.to_string()),
-            AskError::Refused(_) => Self::new(StatusCode::CONFLICT, "refused", error.to_string()),
+            AskError::NotHere => Self::new(StatusCode::CONFLICT, ErrorCode::NOT_HERE, error.to_string()),
+            AskError::Held { .. } => Self::new(StatusCode::CONFLICT, ErrorCode::HELD, error.to_string()),
+            AskError::Refused(_) => Self::new(StatusCode::CONFLICT, ErrorCode::REFUSED, error.to_string()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Functions and routes: list them, call one.
 
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use crate::respond;
 use crate::transact::{Done, Refusal};
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
@@ -106,7 +107,8 @@ async fn call(
         id: id.clone(),
         limits: settings.limits_of(&function),
         function,
-        args: if body.is_empty() { Args::None } else { Args::Json(body) },
+        // as a request without a body
+        args: Args::Json(if body.is_empty() { Bytes::from_static(b"{}") } else { body }),
         cause: Source::Invocation(id.to_string()),
         hops: 0,
         attempt: 1,
@@ -114,7 +116,8 @@ async fn call(
         origin: Origin::Call,
         replay: None,
     };
-    let stopping = || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping");
+    let stopping =
+        || ApiError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::STOPPING, "this server is stopping");
     let done = admin.calls.run(invocation, trace, how.dry_run).await.ok_or_else(stopping)?;
     Ok(if how.dry_run { dry_answer(&admin, done) } else { answer(done) })
 }

@@ -1,6 +1,7 @@
 //! Whether the server lives, is ready, and how it is.
 
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -13,7 +14,11 @@ pub(super) async fn live() -> &'static str {
 /// Ready: the log answers.
 pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiError> {
     if admin.shutdown.is_cancelled() {
-        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "this server is stopping"));
+        return Err(ApiError::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::STOPPING,
+            "this server is stopping",
+        ));
     }
     admin.session.log().topics().await?;
     Ok("ready\n")

@@ -2,6 +2,7 @@
 
 use super::topics::find;
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use axum::Json;
 use axum::extract::{Path, State};
 use bytes::Bytes;
@@ -45,7 +46,7 @@ fn check_size(index: usize, event: &NewEvent, limit: usize) -> Result<(), ApiErr
         return Ok(());
     }
     let text = format!("event {} has {size} bytes, the limit is {limit} (weir.limits.event)", index + 1);
-    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", text))
+    Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TOO_LARGE, text))
 }
 
 /// Appends from outside: their cause is the request.

@@ -1,6 +1,7 @@
 //! Replays: begin one, see how it gets on, pause, resume, cancel; dry runs, line by line.
 
 use super::{Admin, ApiError, functions};
+use crate::error_code::ErrorCode;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -175,20 +176,20 @@ async fn later(State(admin): State<Admin>, Path(name): Path<String>) -> Result<J
 
 fn not_yet(what: &str) -> ApiError {
     let text = format!("{what} comes with a later version; there are dry-run and in-place");
-    ApiError::new(StatusCode::NOT_IMPLEMENTED, "not_yet", text)
+    ApiError::new(StatusCode::NOT_IMPLEMENTED, ErrorCode::NOT_YET, text)
 }
 
 impl From<ReplayError> for ApiError {
     fn from(error: ReplayError) -> Self {
         let (status, code) = match &error {
             ReplayError::Ask(_) | ReplayError::Log(_) | ReplayError::Commit(_) => return inner(error),
-            ReplayError::Unknown(_) => (StatusCode::NOT_FOUND, "not_found"),
-            ReplayError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            ReplayError::Taken(_) => (StatusCode::CONFLICT, "already_exists"),
-            ReplayError::Busy { .. } => (StatusCode::CONFLICT, "in_use"),
-            ReplayError::Over { .. } => (StatusCode::CONFLICT, "over"),
-            ReplayError::Changed(_) => (StatusCode::CONFLICT, "conflict"),
-            ReplayError::NoServer => (StatusCode::CONFLICT, "no_server"),
+            ReplayError::Unknown(_) => (StatusCode::NOT_FOUND, ErrorCode::NOT_FOUND),
+            ReplayError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, ErrorCode::INVALID),
+            ReplayError::Taken(_) => (StatusCode::CONFLICT, ErrorCode::ALREADY_EXISTS),
+            ReplayError::Busy { .. } => (StatusCode::CONFLICT, ErrorCode::IN_USE),
+            ReplayError::Over { .. } => (StatusCode::CONFLICT, ErrorCode::OVER),
+            ReplayError::Changed(_) => (StatusCode::CONFLICT, ErrorCode::CONFLICT),
+            ReplayError::NoServer => (StatusCode::CONFLICT, ErrorCode::NO_SERVER),
         };
         Self::new(status, code, error.to_string())
     }

@@ -1,6 +1,7 @@
 //! Tables of state: list them, read and write their rows.
 
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -133,7 +134,7 @@ async fn change(admin: &Admin, key: StateKey, op: Op, headers: &HeaderMap) -> Re
         if stamp.map(etag).as_deref() != Some(wanted) {
             return Err(ApiError::new(
                 StatusCode::PRECONDITION_FAILED,
-                "changed",
+                ErrorCode::CHANGED,
                 "the row is not the one that If-Match names",
             ));
         }

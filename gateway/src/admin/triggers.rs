@@ -1,6 +1,7 @@
 //! Triggers: how they are; pause, resume, seek, forget.
 
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use axum::extract::{Path, State};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
@@ -70,7 +71,7 @@ async fn forget(
     let name = format!("{topic}/{function}");
     if admin.triggers.named(&name).is_ok() {
         let text = format!("{name} is a trigger of this project; take it out of `events` first");
-        return Err(ApiError::new(http::StatusCode::CONFLICT, "in_use", text));
+        return Err(ApiError::new(http::StatusCode::CONFLICT, ErrorCode::IN_USE, text));
     }
     let group = GroupName::new(&name).map_err(|e| ApiError::bad(e.to_string()))?;
     if admin.session.log().positions(Some(&group)).await?.is_empty() {
