@@ -48,8 +48,8 @@ impl Checker<'_> {
         let responses = &self.api["paths"][path][&verb]["responses"];
         let text = String::from_utf8_lossy(&bytes).into_owned();
         assert!(responses.is_object(), "{verb} {path} is not described");
-        let response = responses.get(status.to_string()).unwrap_or(&responses["default"]);
-        let value = serde_json::from_slice(&bytes).unwrap_or(Value::String(text.clone()));
+        let response = responses.get(status.to_string()).unwrap_or_else(|| &responses["default"]);
+        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| Value::String(text.clone()));
         if let Some(content) = response["content"].as_object() {
             let kind = kind.unwrap_or_default();
             let found = content.iter().find(|(described, _)| kind.starts_with(described.as_str()));
