@@ -28,8 +28,9 @@ lint: require ## Formatting, clippy and rustdoc, warnings denied
 fmt: require ## Format the code
 	$(CARGO) fmt --all
 
-bench: require ## What we claim about speed, measured on this machine
-	$(CARGO) bench --workspace --locked --bench '*'
+bench: require ## What we claim about speed, measured on this machine into docs/benchmarks.md
+	@sh scripts/require-bench
+	$(CARGO) run --release --locked --package weir-benches
 
 soak: require ## Kill and restart a server under load for long (SOAK_KILLS=200)
 	$(CARGO) build --release --locked --package weir-cli
