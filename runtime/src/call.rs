@@ -111,6 +111,9 @@ impl Future for Drive {
         let slice = this.run.begin_slice();
         let poll = Pin::new(&mut this.thread).poll(cx);
         drop(slice);
+        if poll.is_pending() {
+            this.run.judge_slices();
+        }
         // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
         // the same goes for one that yields to nobody
         if poll.is_pending() && (this.run.was_preempted() || this.run.waits() == 0) {

@@ -263,6 +263,14 @@ impl Run {
         self.was_preempted.get()
     }
 
+    /// Ends the invocation if its slices together were too long: one that yields again and again is never in a slice
+    /// for long enough to be interrupted.
+    pub(crate) fn judge_slices(&self) {
+        if self.cpu.get() > self.limits().cpu && !self.is_doomed() {
+            self.doom(cpu_failure(self.limits()));
+        }
+    }
+
     /// What the interrupt does in the coroutine `state`.
     pub(crate) fn judge(
         &self,
@@ -306,8 +314,7 @@ impl Run {
     fn over(&self, ran: Duration, state: usize, collect: impl FnOnce()) -> Option<Failure> {
         let limits = self.limits();
         if self.cpu.get() + ran > limits.cpu {
-            let text = format!("CPU time limit exceeded: {:?} (weir.limits.cpu)", limits.cpu);
-            return Some(Failure::new(FailureKind::Cpu, text));
+            return Some(cpu_failure(limits));
         }
         if self.started.elapsed() > limits.wall {
             return Some(wall_failure(limits));
@@ -321,6 +328,10 @@ impl Run {
         }
         None
     }
+}
+
+fn cpu_failure(limits: &Limits) -> Failure {
+    Failure::new(FailureKind::Cpu, format!("CPU time limit exceeded: {:?} (weir.limits.cpu)", limits.cpu))
 }
 
 /// A time in which Lua code of a run executes. Ends when it is dropped, by a panic too: the worker goes on.

@@ -70,7 +70,7 @@ pub struct TriggerStatus {
     pub lag_seconds: f64,
     /// Parked events.
     pub parked: usize,
-    /// Per partition the first offset that is not handled.
+    /// Per partition the first offset that is not handled; empty where it has never run.
     pub positions: Vec<Offset>,
 }
 
@@ -228,6 +228,10 @@ impl Triggers {
         for position in session.log().positions(None).await? {
             stored.entry(position.group).or_default().push((position.at, position.position));
         }
+        // one that has never run has no positions yet
+        for trigger in self.all() {
+            stored.entry(trigger.group.clone()).or_default();
+        }
         let held: HashMap<_, _> = replay::holds(session).await?.into_iter().collect();
         let mut all = Vec::new();
         for (group, mut positions) in stored {
@@ -236,7 +240,10 @@ impl Triggers {
             }
             positions.sort_by_key(|(at, _)| *at);
             let trigger = self.lock().get(&group).map(|k| k.trigger.clone());
-            let Some(topic) = positions.first().and_then(|(at, _)| topics.get(&at.topic)) else { continue };
+            let declared =
+                || topics.values().find(|t| trigger.as_ref().is_some_and(|r| r.topic == t.spec.name));
+            let topic = positions.first().and_then(|(at, _)| topics.get(&at.topic)).or_else(declared);
+            let Some(topic) = topic else { continue };
             let name = group.as_str().split_once('/').map_or(group.as_str(), |(_, name)| name);
             let mut status = TriggerStatus {
                 topic: topic.spec.name.clone(),
