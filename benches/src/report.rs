@@ -62,7 +62,8 @@ impl fmt::Display for Row {
 pub(crate) fn write(rows: &[Row], before: &Probe, after: &Probe) -> anyhow::Result<()> {
     let mut page = String::from(
         "# What was measured\n\nWritten by `make bench`. Ratios are of one run on one machine; the machine is probed \
-         before and after, because disks change their mind.\n\n",
+         before and after, because disks change their mind. What holds the rows that fall short is in \
+         [performance.md](performance.md).\n\n",
     );
     writeln!(
         page,

@@ -174,7 +174,10 @@ where
         (None, Some(private)) => private,
         (None, None) => return Err(Box::new(respond::not_found(&project.router.allowed(path)))),
     };
-    *function = Some(found.clone());
+    // what is no function gets no number of its own: their count must not grow with what is asked for
+    if project.code.has_function(&found) {
+        *function = Some(found.clone());
+    }
     let body =
         request::read_body(&head.headers, body, settings).await.map_err(|e| refuse_body(&e, settings))?;
     let read = match &matched {
