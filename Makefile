@@ -1,9 +1,9 @@
-# Weir: one binary. `make run` serves a shop, `make test` checks everything.
+# Weir: one binary. `make run` serves an example, `make test` checks everything.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test fmt lint bench soak install require
 
-EXAMPLE ?= shop
+EXAMPLE ?= hello
 CARGO ?= cargo
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
@@ -13,7 +13,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## Show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-run: require ## Build and serve examples/shop (EXAMPLE=hello for another)
+run: require ## Build and serve examples/hello (EXAMPLE=shop for another)
 	$(CARGO) run --release --locked --package weir-cli -- dev examples/$(EXAMPLE)
 
 test: require lint ## Everything that must hold: format, lints, docs, all tests, all examples
