@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_log::{CommitError, Log, LogError};
+use weir_log::{Log, LogError};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
 use weir_schema::{
     At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext, Transaction,
@@ -174,13 +174,7 @@ async fn scan_live(
 async fn append(session: &Session, records: Records) -> Result<Vec<(At, Offset)>, HostError> {
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
     transaction.appends.push(records);
-    let transaction = Arc::new(transaction);
-    loop {
-        match session.log().commit(transaction.clone()).await {
-            Ok(receipt) => return Ok(receipt.offsets().collect()),
-            // the same id again tells what became of it; the wall limit ends the wait
-            Err(CommitError::Ambiguous(_)) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
-            Err(error) => return Err(HostError::Unavailable(error.to_string())),
-        }
-    }
+    let committed = session.commit_surely(transaction).await;
+    let receipt = committed.map_err(|e| HostError::Unavailable(e.to_string()))?;
+    Ok(receipt.offsets().collect())
 }

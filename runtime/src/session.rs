@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use weir_log::{Clock, Hint, Log, LogError, TopicInfo};
+use weir_log::{Clock, CommitError, Hint, Log, LogError, TopicInfo};
 use weir_schema::{
-    At, CatalogVersion, FunctionName, Millis, Offset, Op, StateKey, StateRange, TableName, TopicId,
+    At, CatalogVersion, FunctionName, Millis, Offset, Op, Receipt, StateKey, StateRange, TableName, TopicId,
     TopicName, TraceContext, Transaction, TxnId, Write,
 };
 
@@ -37,6 +37,9 @@ struct Reserved {
     keys: HashMap<StateKey, Millis>,
     ranges: Vec<(StateRange, Millis)>,
 }
+
+/// The pause before a transaction whose outcome is not known is sent again.
+const RESEND: Duration = Duration::from_millis(20);
 
 /// How long a reservation holds at most.
 const RESERVED_FOR: Duration = Duration::from_secs(2);
@@ -227,6 +230,21 @@ impl Session {
         let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
         for pair in pairs {
             known.remove(pair);
+        }
+    }
+
+    /// Commits; an outcome that is not known is resolved by the same transaction again, for as long as it takes: the
+    /// caller's wall limit ends the wait.
+    ///
+    /// # Errors
+    /// As [`Log::commit`], but for `Ambiguous`.
+    pub async fn commit_surely(&self, transaction: Transaction) -> Result<Receipt, CommitError> {
+        let transaction = Arc::new(transaction);
+        loop {
+            match self.log.commit(transaction.clone()).await {
+                Err(CommitError::Ambiguous(_)) => tokio::time::sleep(RESEND).await,
+                outcome => return outcome,
+            }
         }
     }
 

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_log::{Change, LogError, Membership};
+use weir_log::{Change, LogError, Membership, all_rows};
 use weir_runtime::Session;
-use weir_schema::{At, Epoch, Fence, Offset, StateRange, Versioned};
+use weir_schema::{At, Epoch, Fence, Offset};
 
 /// How long a hand-over may take when the node stops.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
@@ -171,22 +171,10 @@ impl GroupTask {
             incarnation,
             unclean,
             catalog: self.session.catalog(),
-            parked: self.all_rows(range).await?,
+            parked: all_rows(&**log, range).await?,
             mark,
             is_paused: is_paused || is_over,
         })
-    }
-
-    async fn all_rows(&self, mut range: StateRange) -> Result<Vec<(bytes::Bytes, Versioned)>, LogError> {
-        let mut rows = Vec::new();
-        loop {
-            let page = self.session.log().scan(&range, 1000).await?;
-            rows.extend(page.rows);
-            match page.next {
-                Some(next) => range.from = next,
-                None => return Ok(rows),
-            }
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_log::{Log, LogError};
+use weir_log::{LogError, all_rows};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
 use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId};
 
@@ -103,7 +103,9 @@ async fn ask(
                 let rows = session.log().get(std::slice::from_ref(key)).await.map_err(unavailable)?;
                 Stored::Row(rows.into_iter().next().flatten())
             }
-            What::Range(range) => Stored::Rows(all_rows(&**session.log(), range).await?),
+            What::Range(range) => {
+                Stored::Rows(all_rows(&**session.log(), range.clone()).await.map_err(unavailable)?)
+            }
         };
         let seen = dispatcher.borrow_mut().read(run, what, Some(stored));
         match seen {
@@ -149,22 +151,6 @@ async fn scan(
                 return Ok(page);
             }
             Some(next) => range.from = next,
-        }
-    }
-}
-
-async fn all_rows(
-    log: &dyn Log,
-    range: &StateRange,
-) -> Result<Vec<(Bytes, weir_schema::Versioned)>, HostError> {
-    let mut rest = range.clone();
-    let mut rows = Vec::new();
-    loop {
-        let page = log.scan(&rest, PROBE).await.map_err(unavailable)?;
-        rows.extend(page.rows);
-        match page.next {
-            Some(next) => rest.from = next,
-            None => return Ok(rows),
         }
     }
 }

@@ -9,9 +9,7 @@
 
 use crate::host::unavailable;
 use bytes::Bytes;
-use std::sync::Arc;
 use std::time::Duration;
-use weir_log::CommitError;
 use weir_runtime::{HostError, Session};
 use weir_schema::{At, Offset, Op, Read, Receipt, Records, StateKey, TableName, TopicId, Transaction, Write};
 
@@ -63,14 +61,6 @@ fn read_note(value: &[u8]) -> Vec<(At, Offset)> {
     note.offsets.into_iter().map(|(topic, partition, offset)| (At { topic, partition }, offset)).collect()
 }
 
-/// Commits; an outcome that is not known is resolved by the same transaction again, until the wall limit ends it.
 async fn commit(session: &Session, transaction: Transaction) -> Result<Receipt, HostError> {
-    let transaction = Arc::new(transaction);
-    loop {
-        match session.log().commit(transaction.clone()).await {
-            Ok(receipt) => return Ok(receipt),
-            Err(CommitError::Ambiguous(_)) => tokio::time::sleep(Duration::from_millis(20)).await,
-            Err(error) => return Err(HostError::Unavailable(error.to_string())),
-        }
-    }
+    session.commit_surely(transaction).await.map_err(|e| HostError::Unavailable(e.to_string()))
 }

@@ -3,7 +3,7 @@
 use crate::parked::{Entry, EntryState, PARKED};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use weir_log::LogError;
+use weir_log::{LogError, all_rows};
 use weir_runtime::Session;
 use weir_schema::{GroupName, Offset, StateRange, TableName};
 
@@ -63,18 +63,8 @@ impl ParkedEvent {
 /// # Errors
 /// The log's; `Corrupt` if a row is none.
 pub async fn list(session: &Session, group: Option<&GroupName>) -> Result<Vec<ParkedEvent>, LogError> {
-    let mut events = Vec::new();
-    let mut range = range(group);
-    loop {
-        let page = session.log().scan(&range, 1000).await?;
-        for (key, row) in page.rows {
-            events.push(read(&key, &row.value)?);
-        }
-        match page.next {
-            Some(next) => range.from = next,
-            None => return Ok(events),
-        }
-    }
+    let rows = all_rows(&**session.log(), range(group)).await?;
+    rows.iter().map(|(key, row)| read(key, &row.value)).collect()
 }
 
 /// How many events of a group are parked.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_log::{CommitError, LogError};
+use weir_log::{CommitError, LogError, all_rows};
 use weir_runtime::Session;
 use weir_schema::{Millis, Op, Read, StateKey, StateRange, TableName, Transaction, Versioned, Write};
 
@@ -68,16 +68,11 @@ async fn tables(session: &Session) -> Result<BTreeSet<TableName>, LogError> {
     let table = |name: &str| TableName::new(name).ok();
     let mut tables: BTreeSet<_> = OWN.iter().filter_map(|name| table(name)).collect();
     let writers = table(Session::WRITERS).expect("a constant that is well-formed");
-    let mut range = StateRange { table: writers, generation: 0, from: Bytes::new(), to: None };
-    loop {
-        let page = session.log().scan(&range, 1000).await?;
-        let names = page.rows.iter().filter_map(|(key, _)| std::str::from_utf8(key).ok()?.split('\0').next());
-        tables.extend(names.filter_map(table));
-        match page.next {
-            Some(next) => range.from = next,
-            None => return Ok(tables),
-        }
-    }
+    let range = StateRange { table: writers, generation: 0, from: Bytes::new(), to: None };
+    let rows = all_rows(&**session.log(), range).await?;
+    let names = rows.iter().filter_map(|(key, _)| std::str::from_utf8(key).ok()?.split('\0').next());
+    tables.extend(names.filter_map(table));
+    Ok(tables)
 }
 
 #[cfg(test)]

@@ -173,17 +173,10 @@ pub(super) async fn all_rows(
     table: &TableName,
     prefix: &[u8],
 ) -> Result<Vec<(Bytes, Versioned)>, ApiError> {
-    let mut range = range(table, prefix);
     let now = admin.session.clock().now();
-    let mut rows = Vec::new();
-    loop {
-        let page = admin.session.log().scan(&range, MAX_LIMIT).await?;
-        rows.extend(page.rows.into_iter().filter(|(_, row)| row.is_live(now)));
-        match page.next {
-            Some(next) => range.from = next,
-            None => return Ok(rows),
-        }
-    }
+    let mut rows = weir_log::all_rows(&**admin.session.log(), range(table, prefix)).await?;
+    rows.retain(|(_, row)| row.is_live(now));
+    Ok(rows)
 }
 
 async fn find(admin: &Admin, key: &StateKey) -> Result<Option<Versioned>, ApiError> {

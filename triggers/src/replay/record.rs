@@ -12,7 +12,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use weir_log::{CommitError, LogError};
+use weir_log::{CommitError, LogError, all_rows};
 use weir_runtime::Session;
 use weir_schema::{
     FunctionName, GroupName, Millis, Offset, Op, Read, Stamp, StateKey, StateRange, TableName, TopicName,
@@ -265,16 +265,8 @@ fn read(value: &[u8], stamp: Stamp) -> Result<Stored, ReplayError> {
 /// All rows of a table of the platform's.
 pub(crate) async fn rows(session: &Session, table: &str) -> Result<Vec<(Bytes, Versioned)>, LogError> {
     let table = TableName::new(table).expect("a constant that is well-formed");
-    let mut range = StateRange { table, generation: 0, from: Bytes::new(), to: None };
-    let mut rows = Vec::new();
-    loop {
-        let page = session.log().scan(&range, 1000).await?;
-        rows.extend(page.rows);
-        match page.next {
-            Some(next) => range.from = next,
-            None => return Ok(rows),
-        }
-    }
+    let range = StateRange { table, generation: 0, from: Bytes::new(), to: None };
+    all_rows(&**session.log(), range).await
 }
 
 /// A row of a table of the platform's.
