@@ -25,7 +25,9 @@ const CASES: [(&str, &str, &str); 4] = [
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    for (name, source, args) in CASES {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
+    for (name, source, args) in CASES.into_iter().filter(|c| is_wanted(c.0)) {
         let bench =
             Bench::new(&[("app/main.lua", source), ("app/callee.lua", "return function(e) return e end")]);
         let invocation = invocation("main", args);

@@ -8,14 +8,15 @@ use crate::run::{Frame, Run};
 use crate::vm::Shared;
 use crate::{Failure, FailureKind, Reply, interrupt};
 use bytes::Bytes;
-use mlua::thread::AsyncThread;
-use mlua::{Function, Lua, Value};
+use mlua::thread::ThreadStatus;
+use mlua::{Function, IntoLuaMulti, Lua, Thread, Value};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use weir_schema::FunctionName;
 
-/// What the prelude's `drive` returns: whether it went well, then the two results, or the error.
+/// What the prelude's `drive` returns: whether it went well, then the two results, or the error and whether the function
+/// had begun.
 type Driven = (bool, Value, Value);
 
 /// Runs the function that an invocation asks for, or a callee. A failure of the whole invocation is left in
@@ -36,7 +37,7 @@ pub(crate) async fn call(
     };
     let mut frame = shared.frame(lua, function).map_err(|e| engine_failure(run, &e))?;
     frame.may_yield = may_yield;
-    let driven = Drive::start(lua, shared, run, &file, frame, shared.drive(), args)?.await;
+    let driven = Drive::start(lua, shared, run, &file, frame, &shared.drive(), args)?.await;
     let frame = run.pop();
     let (frame, driven) = (frame.ok_or_else(lost_frame)?, driven.map_err(|e| engine_failure(run, &e))?);
     finish(lua, shared, run, frame, driven)
@@ -47,7 +48,7 @@ pub(crate) fn evaluate(lua: &Lua, shared: &Shared, run: &Rc<Run>, file: &CodeFil
     let name = FunctionName::new("gateway").expect("a constant that is well-formed");
     let mut frame = shared.frame(lua, name).map_err(|e| engine_failure(run, &e))?;
     frame.may_yield = false;
-    let mut drive = Drive::start(lua, shared, run, file, frame, shared.evaluate(), Value::Nil)?;
+    let mut drive = Drive::start(lua, shared, run, file, frame, &shared.evaluate(), Value::Nil)?;
     let poll = Pin::new(&mut drive).poll(&mut Context::from_waker(std::task::Waker::noop()));
     let frame = run.pop().ok_or_else(lost_frame)?;
     let Poll::Ready(driven) = poll else {
@@ -55,7 +56,7 @@ pub(crate) fn evaluate(lua: &Lua, shared: &Shared, run: &Rc<Run>, file: &CodeFil
     };
     match driven.map_err(|e| engine_failure(run, &e))? {
         (true, value, _) => Ok(value),
-        (false, error, _) => Err(raised(lua, shared, run, frame, &error)),
+        (false, error, _) => Err(raised(lua, shared, run, frame, &error, false)),
     }
 }
 
@@ -64,60 +65,107 @@ fn lost_frame() -> Failure {
 }
 
 /// A coroutine of an invocation as a future. The outermost one tells time, and lets the reactor in after a slice.
-struct Drive {
-    thread: AsyncThread<Driven>,
+struct Drive<'v> {
+    lua: &'v Lua,
+    shared: &'v Shared,
     run: Rc<Run>,
-    is_outer: bool,
+    thread: Thread,
+    /// Which of the run's frames it is; 0: the outermost.
+    frame: usize,
+    next: Next,
     pause: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
-impl Drive {
+/// What the coroutine goes on with.
+enum Next {
+    Start(Function, Value),
+    /// It was preempted, or has yielded to nobody.
+    Resume,
+    /// The answer that its frame waits for.
+    Answer,
+}
+
+impl<'v> Drive<'v> {
     fn start(
-        lua: &Lua,
-        shared: &Shared,
+        lua: &'v Lua,
+        shared: &'v Shared,
         run: &Rc<Run>,
         file: &CodeFile,
         mut frame: Frame,
-        driver: Function,
+        driver: &Function,
         args: Value,
     ) -> Result<Self, Failure> {
         file.bytecode()?;
-        let is_outer = run.depth() == 0;
         let start = |frame: &mut Frame| {
             let main = shared.instance(lua, &run.code, file, &frame.env)?;
-            let thread = lua.create_thread(driver)?;
+            let thread = shared.lend_thread(lua, driver)?;
             interrupt::set_category(&thread, run.memory().category);
             frame.root = interrupt::state_of(&thread);
-            thread.into_async((main, args))
+            Ok((thread, main))
         };
-        let thread = start(&mut frame).map_err(|e| engine_failure(run, &e))?;
+        let (thread, main) = start(&mut frame).map_err(|e| engine_failure(run, &e))?;
+        let depth = run.depth();
         run.push(frame);
-        Ok(Self { thread, run: run.clone(), is_outer, pause: None })
+        let next = Next::Start(main, args);
+        Ok(Self { lua, shared, run: run.clone(), thread, frame: depth, next, pause: None })
+    }
+
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<mlua::Result<Driven>> {
+        let resumed = match std::mem::replace(&mut self.next, Next::Answer) {
+            Next::Start(main, args) => self.resume((main, args)),
+            Next::Resume => self.resume(()),
+            Next::Answer => match ready!(self.run.poll_waiting(self.frame, cx)) {
+                Ok(settled) => self.resume(settled),
+                Err(error) => Err(error),
+            },
+        };
+        let (first, value, second) = match resumed {
+            Ok(values) => values,
+            Err(error) => return Poll::Ready(Err(error)),
+        };
+        match first {
+            Value::Boolean(went_well) if self.thread.status() == ThreadStatus::Finished => {
+                self.shared.return_thread(&self.thread);
+                return Poll::Ready(Ok((went_well, value, second)));
+            }
+            // the host function that left something to wait for has polled it
+            Value::Table(mark) if mark == *self.shared.waits() => {}
+            _ => self.next = Next::Resume,
+        }
+        Poll::Pending
+    }
+
+    fn resume(&self, values: impl IntoLuaMulti) -> mlua::Result<(Value, Value, Value)> {
+        let _held = self.shared.heap.hold(self.lua);
+        self.thread.resume(values)
     }
 }
 
-impl Future for Drive {
+impl Future for Drive<'_> {
     type Output = mlua::Result<Driven>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        if !this.is_outer {
-            return Pin::new(&mut this.thread).poll(cx);
+        if this.frame > 0 {
+            return this.step(cx);
         }
         if let Some(pause) = &mut this.pause {
             ready!(pause.as_mut().poll(cx));
             this.pause = None;
         }
-        let slice = this.run.begin_slice();
-        let poll = Pin::new(&mut this.thread).poll(cx);
+        let run = this.run.clone();
+        let slice = run.begin_slice(cx.waker());
+        let poll = this.step(cx);
         drop(slice);
         if poll.is_pending() {
-            this.run.judge_slices();
-        }
-        // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
-        // the same goes for one that yields to nobody
-        if poll.is_pending() && (this.run.was_preempted() || this.run.waits() == 0) {
-            this.pause = Some(Box::pin(tokio::task::yield_now()));
+            run.judge_slices();
+            // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
+            // the same goes for one that yields to nobody
+            if run.was_preempted() || matches!(this.next, Next::Resume) {
+                let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(tokio::task::yield_now());
+                let _asked_to_be_woken = pause.as_mut().poll(cx);
+                this.pause = Some(pause);
+            }
         }
         poll
     }
@@ -127,7 +175,9 @@ impl Future for Drive {
 fn finish(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, driven: Driven) -> Result<Reply, Failure> {
     let (value, second) = match driven {
         (true, value, second) => (value, second),
-        (false, error, _) => return Err(raised(lua, shared, run, frame, &error)),
+        (false, error, begun) => {
+            return Err(raised(lua, shared, run, frame, &error, begun == Value::Boolean(true)));
+        }
     };
     let file = format!("app/{}.lua", frame.function);
     if !matches!(second, Value::Nil | Value::Boolean(false)) {
@@ -151,9 +201,9 @@ fn unwritable(file: &str, error: &WriteError) -> Failure {
     failure
 }
 
-/// The failure of a function that raised, or of a module that did not load.
-fn raised(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, error: &Value) -> Failure {
-    let kind = if frame.has_begun { FailureKind::Raised } else { FailureKind::Load };
+/// The failure of a function that raised, or of a module that did not load, and so has not begun.
+fn raised(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, error: &Value, has_begun: bool) -> Failure {
+    let kind = if has_begun { FailureKind::Raised } else { FailureKind::Load };
     let stack = frame.raised.map(|r| r.stack).unwrap_or_default();
     shown(lua, shared, error, kind).locate(&run.code, &stack)
 }
@@ -169,7 +219,7 @@ fn shown(lua: &Lua, shared: &Shared, error: &Value, kind: FailureKind) -> Failur
                 failure.payload = Bytes::from(json);
                 return failure;
             }
-            _ => other.to_string().unwrap_or_else(|_| other.type_name().to_owned()),
+            _ => crate::json::show(other),
         },
     };
     Failure { payload: json_text(&text), ..Failure::new(kind, text) }

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::failure::{code_frame, load_failure};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_schema::FunctionName;
@@ -19,6 +19,9 @@ const NO_CODE: [&str; 7] = [".weir", ".git", "node_modules", "target", "logs", "
 #[derive(Debug)]
 pub struct Code {
     files: BTreeMap<Arc<str>, Arc<CodeFile>>,
+    functions: HashMap<FunctionName, Arc<CodeFile>>,
+    /// By what `require` may call them, with the rank of the folder that the name stands for.
+    modules: HashMap<String, (usize, Arc<CodeFile>)>,
     version: String,
     mistakes: Vec<CodeError>,
     /// Functions whose arguments held an integer beyond 2^53, warned of once.
@@ -84,7 +87,10 @@ impl Code {
             mistakes.extend(bad_name(&file.path));
             files.insert(file.path.clone(), file);
         }
-        Self { files, version: format!("{:016x}", version.digest()), mistakes, warned: Mutex::default() }
+        let functions =
+            files.values().filter_map(|f| Some((function_of(&f.path)?.ok()?, f.clone()))).collect();
+        let version = format!("{:016x}", version.digest());
+        Self { functions, modules: modules_of(&files), files, version, mistakes, warned: Mutex::default() }
     }
 
     /// A short hash over all sources: 16 hexadecimal digits.
@@ -122,7 +128,18 @@ impl Code {
     }
 
     pub(crate) fn function_file(&self, name: &FunctionName) -> Option<&Arc<CodeFile>> {
-        self.file(&format!("app/{name}.lua")).filter(|f| function_of(&f.path).is_some())
+        self.functions.get(name)
+    }
+
+    /// What `require` means by `name`: a file of `app/`, of `lib/`, or below the root. A dot is a slash, unless there
+    /// is a file with the dot.
+    pub(crate) fn module(&self, name: &str) -> Option<&Arc<CodeFile>> {
+        let exact = self.modules.get(name);
+        if !name.contains('.') {
+            return exact.map(|(_, file)| file);
+        }
+        let slashed = self.modules.get(&name.replace('.', "/"));
+        exact.into_iter().chain(slashed).min_by_key(|(rank, _)| *rank).map(|(_, file)| file)
     }
 
     pub(crate) fn hashes(&self) -> HashSet<u128> {
@@ -169,6 +186,19 @@ fn split_line(error: &mlua::Error) -> (Option<usize>, String) {
 fn function_of(path: &str) -> Option<Result<FunctionName, weir_schema::InvalidName>> {
     let name = path.strip_prefix("app/")?.strip_suffix(".lua")?;
     (name != "gateway").then(|| FunctionName::new(name))
+}
+
+/// Every name of every file, by the first of the folders where it is found.
+fn modules_of(files: &BTreeMap<Arc<str>, Arc<CodeFile>>) -> HashMap<String, (usize, Arc<CodeFile>)> {
+    let mut modules = HashMap::new();
+    for (rank, folder) in ["app/", "lib/", ""].into_iter().enumerate() {
+        for (path, file) in files {
+            if let Some(name) = path.strip_prefix(folder).and_then(|p| p.strip_suffix(".lua")) {
+                modules.entry(name.to_owned()).or_insert_with(|| (rank, file.clone()));
+            }
+        }
+    }
+    modules
 }
 
 fn bad_name(path: &str) -> Option<CodeError> {

@@ -7,11 +7,16 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use crate::heap::Heap;
 use mlua::{Lua, LuaString, Table, Value};
 use std::fmt;
+use std::rc::Rc;
 
 /// Tables nested deeper than this are refused, reading and writing.
 pub(crate) const MAX_DEPTH: u32 = 64;
+
+/// Longer texts are not written.
+pub(crate) const MAX_BYTES: usize = 32 << 20;
 
 /// What one VM needs to read and write JSON.
 #[derive(Debug)]
@@ -20,6 +25,7 @@ pub(crate) struct Json {
     array: Table,
     /// Table → the bytes it was parsed from; the keys are weak.
     sources: Table,
+    heap: Rc<Heap>,
 }
 
 /// How tables that are neither list nor object are written.
@@ -62,7 +68,7 @@ pub(crate) struct Parsed {
 }
 
 impl Json {
-    pub(crate) fn new(lua: &Lua) -> mlua::Result<Self> {
+    pub(crate) fn new(lua: &Lua, heap: Rc<Heap>) -> mlua::Result<Self> {
         let array = lua.create_table()?;
         array.raw_set("__jsontype", "array")?;
         array.set_readonly(true);
@@ -70,7 +76,7 @@ impl Json {
         let weak = lua.create_table()?;
         weak.raw_set("__mode", "k")?;
         sources.set_metatable(Some(weak))?;
-        Ok(Self { array, sources })
+        Ok(Self { array, sources, heap })
     }
 
     /// The metatable that makes an empty table a list.
@@ -80,7 +86,7 @@ impl Json {
 
     /// Reads one JSON text. The outer error is the engine's (out of memory).
     pub(crate) fn parse(&self, lua: &Lua, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
-        raw::parse(lua, &self.array, text)
+        raw::parse(lua, self, text)
     }
 
     /// As [`Json::parse`], and remembers the bytes of a table.
@@ -142,6 +148,17 @@ impl WriteError {
     fn under(mut self, segment: Segment) -> Self {
         self.path.push(segment);
         self
+    }
+}
+
+/// A value as errors show it. Asks no `__tostring`: that would run the function's code, outside of its limits.
+pub(crate) fn show(value: &Value) -> String {
+    match value {
+        Value::String(text) => lossy(text),
+        Value::Nil | Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => {
+            value.to_string().unwrap_or_default()
+        }
+        other => other.type_name().to_owned(),
     }
 }
 

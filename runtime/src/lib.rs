@@ -9,6 +9,7 @@ mod call;
 mod code;
 mod effects;
 mod failure;
+mod heap;
 mod host;
 mod interrupt;
 mod invocation;

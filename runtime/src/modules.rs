@@ -16,21 +16,15 @@ use crate::run::{Answered, Raised, Run, memory_failure};
 use crate::vm::{Shared, running};
 use crate::{Answer, HostError};
 use mlua::{FromLuaMulti, Function, IntoLua, Lua, Table, Value};
-use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
 
 /// A table of all host functions, for the prelude.
 pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     let to = Registry { lua, shared, table: &table };
     to.table.raw_set("null", Value::NULL)?;
-    to.table.raw_set("await", await_function(lua)?)?;
     to.table.raw_set("on_error", on_error(lua)?)?;
     to.add("native_error", |call, error: Value| native_error(call, &error))?;
-    to.add("begun", |call, (): ()| {
-        call.run.frame(|f| f.has_begun = true);
-        call.value(Value::Nil)
-    })?;
     to.add("no_function", |call, kind: String| no_function(call, &kind))?;
     context::install(&to)?;
     encoding::install(&to)?;
@@ -59,8 +53,6 @@ struct Call {
     run: Rc<Run>,
 }
 
-type Answer2 = (Option<bool>, Value);
-
 impl Registry<'_> {
     /// A function that answers `true, value`, `false, error`, or nothing for "later".
     fn add<A: FromLuaMulti>(
@@ -71,14 +63,9 @@ impl Registry<'_> {
         let shared = self.shared.clone();
         let function = self.lua.create_function(move |lua, args: A| {
             let call = Call { lua: lua.clone(), shared: shared.clone(), run: running()? };
-            Ok(match f(&call, args)? {
-                Answered::Value(value) => (Some(true), value),
-                Answered::Raise(value) => (Some(false), value),
-                Answered::Later(future) => {
-                    call.run.wait(future);
-                    (None, Value::Nil)
-                }
-            })
+            let _lifted = shared.heap.lift(lua);
+            let settled = call.run.settle(f(&call, args)?)?;
+            Ok(settled.map_or((None, Value::Nil), |(went_well, value)| (Some(went_well), value)))
         })?;
         self.table.raw_set(name, function)
     }
@@ -91,6 +78,7 @@ impl Registry<'_> {
     ) -> mlua::Result<()> {
         let shared = self.shared.clone();
         let function = self.lua.create_function(move |lua, args: A| {
+            let _lifted = shared.heap.lift(lua);
             f(&Call { lua: lua.clone(), shared: shared.clone(), run: running()? }, args)
         })?;
         self.table.raw_set(name, function)
@@ -122,31 +110,6 @@ impl Call {
                 let call = self.clone();
                 Ok(Answered::Later(Box::pin(async move { settle(&call, future.await) })))
             }
-        }
-    }
-}
-
-/// Waits for what the last host function left. The only function that waits: all others answer at once.
-fn await_function(lua: &Lua) -> mlua::Result<Function> {
-    lua.create_async_function(|_, (): ()| {
-        let run = running().map(|run| (Rc::downgrade(&run), run.waits().saturating_sub(1)));
-        async move {
-            // this future is the engine's garbage once the invocation is dropped: it must not keep the invocation
-            let (run, index) = run?;
-            std::future::poll_fn(|cx| poll_answer(&run, index, cx)).await
-        }
-    })
-}
-
-fn poll_answer(run: &Weak<Run>, index: usize, cx: &mut Context<'_>) -> Poll<mlua::Result<Answer2>> {
-    let Some(run) = run.upgrade() else {
-        return Poll::Ready(Err(mlua::Error::runtime("the invocation is over")));
-    };
-    loop {
-        match ready!(run.poll_wait(index, cx))? {
-            Answered::Value(value) => return Poll::Ready(Ok((Some(true), value))),
-            Answered::Raise(value) => return Poll::Ready(Ok((Some(false), value))),
-            Answered::Later(future) => run.wait(future),
         }
     }
 }

@@ -10,6 +10,7 @@ use mlua::{Table, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use weir_schema::FunctionName;
 
@@ -19,8 +20,14 @@ pub(crate) enum Answered {
     /// Raised in the function that called.
     Raise(Value),
     /// The function waits.
-    Later(LocalBoxFuture<'static, mlua::Result<Self>>),
+    Later(Waiting),
 }
+
+/// An answer of the host that takes time.
+pub(crate) type Waiting = LocalBoxFuture<'static, mlua::Result<Answered>>;
+
+/// What the function gets: `true` and a value, or `false` and an error.
+pub(crate) type Settled = (bool, Value);
 
 /// What the interrupt does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,8 +56,6 @@ pub(crate) struct Frame {
     pub(crate) env: Table,
     /// What `require` has loaded, by path.
     pub(crate) loaded: Table,
-    /// Whether the module is loaded, so that errors are the function's.
-    pub(crate) has_begun: bool,
     pub(crate) raised: Option<Raised>,
 }
 
@@ -69,8 +74,10 @@ pub(crate) struct Run {
     frames: RefCell<Vec<Frame>>,
     /// The failure that ends the invocation, whatever the function does about it.
     doom: RefCell<Option<Failure>>,
-    /// Of host calls that wait, innermost last.
-    waiting: RefCell<Vec<Option<LocalBoxFuture<'static, mlua::Result<Answered>>>>>,
+    /// What each frame waits for, outermost first; none while it is polled.
+    waiting: RefCell<Vec<Option<Waiting>>>,
+    /// Of whoever polls the outermost frame: host functions poll what they leave with it once.
+    waker: RefCell<Option<Waker>>,
     pulse: Rc<Pulse>,
     cpu: Cell<Duration>,
     slice: Cell<Option<Instant>>,
@@ -116,6 +123,7 @@ impl Run {
             frames: RefCell::default(),
             doom: RefCell::default(),
             waiting: RefCell::default(),
+            waker: RefCell::default(),
             pulse,
             cpu: Cell::default(),
             slice: Cell::default(),
@@ -208,33 +216,45 @@ impl Run {
 
     // --- waiting
 
-    /// Keeps a future for the next `await`.
-    pub(crate) fn wait(&self, future: LocalBoxFuture<'static, mlua::Result<Answered>>) {
-        self.waiting.borrow_mut().push(Some(future));
-    }
-
-    /// Polls what was last kept, which is `index`; the slot is gone when it is ready.
-    pub(crate) fn poll_wait(
-        &self,
-        index: usize,
-        cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<mlua::Result<Answered>> {
-        let future = self.waiting.borrow_mut().get_mut(index).and_then(Option::take);
-        let Some(mut future) = future else {
-            return std::task::Poll::Ready(Err(mlua::Error::runtime("nothing to wait for")));
+    /// What the executing function gets from `answer`, if it is there.
+    pub(crate) fn settle(&self, answer: Answered) -> mlua::Result<Option<Settled>> {
+        let future = match answer {
+            Answered::Value(value) => return Ok(Some((true, value))),
+            Answered::Raise(value) => return Ok(Some((false, value))),
+            Answered::Later(future) => future,
         };
-        let poll = future.as_mut().poll(cx);
-        let mut waiting = self.waiting.borrow_mut();
-        if poll.is_pending() {
-            waiting[index] = Some(future);
-        } else {
-            waiting.truncate(index);
+        let frame = self.depth() - 1;
+        self.waiting.borrow_mut().resize_with(frame, || None);
+        self.waiting.borrow_mut().push(Some(future));
+        let waker = self.waker.borrow().clone().unwrap_or_else(|| Waker::noop().clone());
+        match self.poll_waiting(frame, &mut Context::from_waker(&waker)) {
+            Poll::Ready(settled) => settled.map(Some),
+            Poll::Pending => Ok(None),
         }
-        poll
     }
 
-    pub(crate) fn waits(&self) -> usize {
-        self.waiting.borrow().len()
+    /// Polls what the frame waits for.
+    pub(crate) fn poll_waiting(&self, frame: usize, cx: &mut Context<'_>) -> Poll<mlua::Result<Settled>> {
+        loop {
+            let future = self.waiting.borrow_mut().get_mut(frame).and_then(Option::take);
+            let Some(mut future) = future else {
+                return Poll::Ready(Err(mlua::Error::runtime("nothing to wait for")));
+            };
+            let poll = future.as_mut().poll(cx);
+            let mut waiting = self.waiting.borrow_mut();
+            let Poll::Ready(answer) = poll else {
+                // what callees wait for stands behind it
+                waiting[frame] = Some(future);
+                return Poll::Pending;
+            };
+            waiting.truncate(frame);
+            match answer {
+                Ok(Answered::Later(next)) => waiting.push(Some(next)),
+                Ok(Answered::Value(value)) => return Poll::Ready(Ok((true, value))),
+                Ok(Answered::Raise(value)) => return Poll::Ready(Ok((false, value))),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 
     /// Drops what is waited for: nobody asks any more, and the engine's garbage must not keep it.
@@ -247,7 +267,12 @@ impl Run {
     // --- time and memory
 
     /// Lua code runs from now on, until the slice is dropped.
-    pub(crate) fn begin_slice(self: &Rc<Self>) -> Slice<'_> {
+    pub(crate) fn begin_slice(self: &Rc<Self>, waker: &Waker) -> Slice<'_> {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|w| w.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+        drop(known);
         let now = Instant::now();
         self.slice.set(Some(now));
         self.was_preempted.set(false);

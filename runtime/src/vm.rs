@@ -1,17 +1,21 @@
 //! One Luau VM: set up once, sealed, and asked for fresh instances of functions.
 
 use crate::code::CodeFile;
+use crate::heap::Heap;
 use crate::interrupt::{self, Arm};
 use crate::json::Json;
 use crate::run::{Frame, Memory, Run};
 use crate::watchdog::{Pulse, Watchdog};
 use crate::{Code, modules};
-use mlua::{Function, Lua, LuaOptions, StdLib, Table};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Thread, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_schema::FunctionName;
+
+/// How many coroutines are kept to be used again: about as many as functions run at once on a busy worker.
+const RESTING_THREADS: usize = 64;
 
 /// A VM and what Rust holds of it.
 #[derive(Debug)]
@@ -25,50 +29,62 @@ pub(crate) struct Vm {
 /// What host functions need of their VM. Holds no strong reference to it: it is part of it.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    pub(crate) heap: Rc<Heap>,
     pub(crate) json: Json,
     pub(crate) response: Table,
     drive: RefCell<Option<(Function, Function)>>,
+    /// Weir's modules by name.
+    natives: RefCell<Option<Table>>,
     /// Every environment looks further here.
     base: RefCell<Option<Table>>,
     mains: RefCell<HashMap<u128, Function>>,
     categories: RefCell<VecDeque<u8>>,
     loading: Table,
+    /// What a coroutine yields when it waits for the host.
+    waits: Table,
+    /// Coroutines that have ended, to be used again.
+    threads: RefCell<Vec<Thread>>,
 }
 
 impl Vm {
     /// A VM of at most `memory` bytes.
     pub(crate) fn new(watchdog: &Arc<Watchdog>, memory: usize) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
-        let json = Json::new(&lua)?;
+        let heap = Heap::new(memory);
+        let json = Json::new(&lua, heap.clone())?;
         let response = lua.create_table()?;
         response.raw_set("__metatable", "response")?;
         response.set_readonly(true);
         let loading = lua.create_table()?;
         loading.set_readonly(true);
         let shared = Rc::new(Shared {
+            heap,
             json,
             response,
             drive: RefCell::default(),
+            natives: RefCell::default(),
             base: RefCell::default(),
             mains: RefCell::default(),
             categories: RefCell::new((1..=254).collect()),
             loading,
+            waits: lua.create_table()?,
+            threads: RefCell::default(),
         });
         let globals = lua.globals();
         // with `_G` in the base, loading code would bind it to the base once and for all
         globals.raw_remove("_G")?;
         let host = modules::install(&lua, &shared)?;
         let prelude = lua.load(include_str!("vm/prelude.lua")).set_name("=weir");
-        let drive = prelude.call((host, Lua::poll_pending()))?;
+        let (drive, evaluate, natives) = prelude.call((host, &shared.waits))?;
         lua.sandbox(true)?;
         let base = lua.create_table()?;
         let globals = lua.globals();
         globals.set_readonly(true);
         base.raw_set("__index", globals)?;
         base.set_readonly(true);
-        *shared.drive.borrow_mut() = Some(drive);
+        *shared.drive.borrow_mut() = Some((drive, evaluate));
+        *shared.natives.borrow_mut() = Some(natives);
         *shared.base.borrow_mut() = Some(base);
-        lua.set_memory_limit(memory)?;
         let pulse = Rc::new(watchdog.watch(Arm::of(&lua)));
         Ok(Self { pulse, shared, lua })
     }
@@ -103,9 +119,35 @@ impl Shared {
         self.drive.borrow().as_ref().expect("set when the VM was made").1.clone()
     }
 
+    /// One of Weir's modules; nil if there is none of this name.
+    pub(crate) fn native(&self, name: &str) -> mlua::Result<Value> {
+        self.natives.borrow().as_ref().map_or(Ok(Value::Nil), |natives| natives.raw_get(name))
+    }
+
     /// Marks a module that is being loaded.
     pub(crate) fn loading(&self) -> &Table {
         &self.loading
+    }
+
+    /// What a coroutine yields when it waits for the host.
+    pub(crate) fn waits(&self) -> &Table {
+        &self.waits
+    }
+
+    /// A coroutine that will run `driver`.
+    pub(crate) fn lend_thread(&self, lua: &Lua, driver: &Function) -> mlua::Result<Thread> {
+        let rested = self.threads.borrow_mut().pop();
+        let Some(thread) = rested else { return lua.create_thread(driver.clone()) };
+        thread.reset(driver.clone())?;
+        Ok(thread)
+    }
+
+    /// Takes back a coroutine that has ended well.
+    pub(crate) fn return_thread(&self, thread: &Thread) {
+        let mut threads = self.threads.borrow_mut();
+        if threads.len() < RESTING_THREADS {
+            threads.push(thread.clone());
+        }
     }
 
     /// A frame for a function, with globals of its own.
@@ -115,7 +157,7 @@ impl Shared {
         env.raw_set("_G", &env)?;
         env.set_safeenv(true);
         let loaded = lua.create_table()?;
-        Ok(Frame { function, root: 0, may_yield: true, env, loaded, has_begun: false, raised: None })
+        Ok(Frame { function, root: 0, may_yield: true, env, loaded, raised: None })
     }
 
     /// A file's main chunk as new: no upvalue, no global is shared with another instance.

@@ -57,6 +57,21 @@ const CASES: &[(&str, &str, &[End])] = &[
     ("string.rep of 1 GB that is caught", "pcall(string.rep, 'x', 1e9) return 1", &[Memory]),
     ("string.rep of nothing, often", "return #(''):rep(1e9)", &[Returned]),
     ("string.rep of inf", "return #('x'):rep(1/0)", &[Memory]),
+    (
+        "a result that shares its tables, 2^60 when written out",
+        "local t = {} for _ = 1, 60 do t = {t, t} end return t",
+        &[Raised],
+    ),
+    (
+        "json.encode of tables that are shared",
+        "local t = {} for _ = 1, 60 do t = {t, t} end return #require('json').encode(t)",
+        &[Raised],
+    ),
+    (
+        "an error whose __tostring loops",
+        "local e = {} e.e = e error(setmetatable(e, {__tostring = function() while true do end end}))",
+        &[Raised],
+    ),
     ("a string that doubles", "local s = 'x' while true do s = s .. s end", &[Memory]),
     ("a table that grows", "local t, i = {}, 1 while true do t[i] = i i = i + 1 end", &[Memory]),
     ("many small strings", "local t, i = {}, 1 while true do t[i] = 'k' .. i i = i + 1 end", &[Memory]),

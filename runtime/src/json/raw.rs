@@ -8,41 +8,37 @@ mod parser;
 mod writer;
 
 use super::{Json, MAX_DEPTH, ParseError, Parsed, Style, WriteError};
+use crate::heap::Guard;
 use mlua::ffi::*;
-use mlua::{Lua, Table, Value};
+use mlua::{IntoLuaMulti, Lua, Value};
 use parser::Parser;
 use std::ffi::c_int;
 use writer::Writer;
-
-/// Where `write` finds its arguments.
-const VALUE: c_int = 1;
-const ARRAY: c_int = 2;
-const SOURCES: c_int = 3;
 
 /// Integers are exact up to here.
 const EXACT: u64 = 1 << 53;
 
 type Step = Result<(), &'static str>;
 
-pub(super) fn parse(lua: &Lua, array: &Table, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
+pub(super) fn parse(lua: &Lua, json: &Json, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
     if let Err(error) = std::str::from_utf8(text) {
         return Ok(Err(ParseError { at: error.valid_up_to(), reason: "not UTF-8" }));
     }
-    let mut parser = Parser { text, at: 0, depth: MAX_DEPTH, inexact: None };
+    let mut parser = Parser { text, at: 0, depth: MAX_DEPTH, array: 0, inexact: None };
     let mut failed = None;
-    // SAFETY: runs protected; every push is covered by a lua_checkstack; one value is left on the stack.
-    let value = unsafe {
-        lua.exec_raw::<Value>(array, |l| {
-            let end = parser.value(l).and_then(|()| parser.end());
-            failed = end.err();
+    let guard = json.heap.lift_for(lua, text.len());
+    let parse = |l: *mut lua_State, array: c_int| {
+        parser.array = array;
+        // SAFETY: every push is covered by a lua_checkstack; one value is left on the stack.
+        unsafe {
+            failed = parser.value(l).and_then(|()| parser.end()).err();
             if failed.is_some() {
-                lua_settop(l, 0);
-            } else {
-                lua_replace(l, 1);
-                lua_settop(l, 1);
+                lua_settop(l, array);
             }
-        })
-    }?;
+        }
+    };
+    // SAFETY: `parse` leaves at most one value above its argument.
+    let value = unsafe { on_stack(lua, &guard, &json.array, parse) }?;
     Ok(match failed {
         None => Ok(Parsed { value, inexact: parser.inexact }),
         Some(reason) => Err(ParseError { at: parser.at.min(text.len()), reason }),
@@ -58,18 +54,57 @@ pub(super) fn write(
 ) -> mlua::Result<Result<(), WriteError>> {
     let start = out.len();
     let mut result = Ok(());
-    // SAFETY: runs protected; every push is covered by a lua_checkstack; nothing is left on the stack.
-    let done = unsafe {
-        lua.exec_raw::<()>((value, &json.array, &json.sources), |l| {
-            lua_pushvalue(l, VALUE);
-            result = Writer { out: &mut *out, style }.value(l, MAX_DEPTH);
-            lua_settop(l, 0);
-        })
+    let guard = json.heap.lift(lua);
+    let write = |l: *mut lua_State, first: c_int| {
+        // SAFETY: every push is covered by a lua_checkstack; nothing is left above the arguments.
+        unsafe {
+            let mut writer = Writer { out: &mut *out, style, array: first, sources: first + 1 };
+            result = writer.value(l, MAX_DEPTH);
+            lua_settop(l, first);
+        }
     };
+    // SAFETY: `write` leaves one value of its arguments.
+    let done = unsafe { on_stack(lua, &guard, (&json.array, &json.sources, value), write) };
     if done.is_err() || result.is_err() {
         out.truncate(start);
     }
-    done.map(|()| result)
+    done.map(|_| result)
+}
+
+/// Runs `work` with `args` on top of the stack; it is told where the first of them stands. Returns the value that it
+/// leaves on top. Protected where an allocation may fail, since nothing else in `work` can.
+///
+/// # Safety
+/// `work` leaves at least its first argument's slot, and has room for what it pushes.
+unsafe fn on_stack(
+    lua: &Lua,
+    guard: &Guard,
+    args: impl IntoLuaMulti,
+    work: impl FnOnce(*mut lua_State, c_int),
+) -> mlua::Result<Value> {
+    if guard.is_held() {
+        // SAFETY: the caller's; protected, on a stack of its own.
+        return unsafe {
+            lua.exec_raw(args, |l| {
+                work(l, 1);
+                lua_replace(l, 1);
+                lua_settop(l, 1);
+            })
+        };
+    }
+    lua.exec_raw_lua(|raw| {
+        let l = raw.state();
+        // SAFETY: what is pushed is popped; without a limit on memory none of this can raise.
+        unsafe {
+            let base = lua_gettop(l);
+            room(l).map_err(mlua::Error::runtime)?;
+            args.push_into_stack_multi(raw)?;
+            work(l, base + 1);
+            let value = raw.pop_value();
+            lua_settop(l, base);
+            Ok(value)
+        }
+    })
 }
 
 unsafe fn room(l: *mut lua_State) -> Result<(), &'static str> {
@@ -95,14 +130,14 @@ unsafe fn is_null(l: *mut lua_State) -> bool {
     unsafe { lua_type(l, -1) == LUA_TLIGHTUSERDATA && lua_touserdata(l, -1).is_null() }
 }
 
-/// Whether the table on top has the array metatable, which `write` keeps at `ARRAY`.
-unsafe fn is_list(l: *mut lua_State) -> bool {
+/// Whether the table on top has the array metatable, which stands at `array`.
+unsafe fn is_list(l: *mut lua_State, array: c_int) -> bool {
     // SAFETY: the metatable, if there is one, is popped again.
     unsafe {
         if lua_getmetatable(l, -1) == 0 {
             return false;
         }
-        let is_list = lua_rawequal(l, -1, ARRAY) != 0;
+        let is_list = lua_rawequal(l, -1, array) != 0;
         lua_pop(l, 1);
         is_list
     }

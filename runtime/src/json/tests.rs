@@ -11,7 +11,7 @@ fn json_of(lua: &Lua, json: &Json, source: &str, style: Style) -> Result<String,
 
 fn engine() -> (Lua, Json) {
     let lua = Lua::new();
-    let json = Json::new(&lua).expect("enough memory");
+    let json = Json::new(&lua, Heap::new(1 << 30)).expect("enough memory");
     lua.globals().set("array", json.array()).expect("a global");
     lua.globals().set("null", Value::NULL).expect("a global");
     (lua, json)

@@ -1,7 +1,7 @@
 //! `log`, `print`, `os.getenv`.
 
 use super::{Call, Registry};
-use crate::json::{Style, lossy};
+use crate::json::{Style, lossy, show};
 use crate::{LogLevel, LogLine};
 use mlua::{LuaString, Value};
 use std::borrow::Cow;
@@ -36,7 +36,7 @@ fn fields_json(call: &Call, fields: &Value) -> mlua::Result<Vec<u8>> {
             Ok(()) => ("list", String::from_utf8_lossy(&object).into_owned()),
             Err(error) => ("fields_error", error.to_string()),
         },
-        other => ("fields", other.to_string()?),
+        other => ("fields", show(other)),
     };
     let mut object = format!("{{\"{name}\":").into_bytes();
     write_json_string(&reason, &mut object);

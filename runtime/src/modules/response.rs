@@ -2,7 +2,7 @@
 
 use super::Registry;
 use crate::Response;
-use crate::json::{Style, lossy};
+use crate::json::{Style, lossy, show};
 use crate::vm::Shared;
 use mlua::{Lua, Table, Value};
 
@@ -42,7 +42,7 @@ fn read_status(status: &Value) -> Result<u16, String> {
     let number = status.as_f64().or_else(|| status.as_i64().map(|n| n as f64));
     let whole = number.filter(|n| n.fract() == 0.0 && (100.0..600.0).contains(n));
     whole.map(|n| n as u16).ok_or_else(|| {
-        let shown = status.to_string().unwrap_or_default();
+        let shown = show(status);
         format!("response: the status is {shown}; write a whole number from 100 to 599")
     })
 }
@@ -60,7 +60,7 @@ fn read_headers(headers: &Value) -> Result<Vec<(String, String)>, String> {
         let name = match &name {
             Value::String(name) if is_token(&name.as_bytes()) => lossy(name),
             other => {
-                return Err(format!("response: {} is no header name", other.to_string().unwrap_or_default()));
+                return Err(format!("response: {} is no header name", show(other)));
             }
         };
         match value {
@@ -80,7 +80,7 @@ fn read_headers(headers: &Value) -> Result<Vec<(String, String)>, String> {
 fn read_value(name: &str, value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => lossy(text),
-        Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
+        Value::Integer(_) | Value::Number(_) => show(&value),
         other => return Err(format!("response: header {name} is text, got {}", other.type_name())),
     };
     if text.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {

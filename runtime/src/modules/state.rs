@@ -5,7 +5,7 @@
 use super::topics::within_output;
 use super::{Call, Registry};
 use crate::journal::{AddError, sum};
-use crate::json::{Style, lossy};
+use crate::json::{Style, lossy, show};
 use crate::run::Answered;
 use crate::{Answer, HostPage};
 use bytes::Bytes;
@@ -53,7 +53,7 @@ fn row(call: &Call, table: &Value, key: &Value) -> Result<StateKey, String> {
             Ok(StateKey { table, generation, key: Bytes::copy_from_slice(&key.as_bytes()) })
         }
         other => {
-            let shown = other.to_string().unwrap_or_default();
+            let shown = show(other);
             Err(format!(
                 "state: the key {shown} is a {}: keys are text, write tostring(id)",
                 other.type_name()
@@ -84,7 +84,7 @@ fn whole(what: &str, by: &Value) -> Result<i64, String> {
     };
     let exact = number.filter(|n| n.fract() == 0.0 && n.abs() < (1_i64 << 53) as f64);
     exact.map(|n| n as i64).ok_or_else(|| {
-        let shown = by.to_string().unwrap_or_default();
+        let shown = show(by);
         format!("state.{what}: by {shown} is not a whole number below 2^53")
     })
 }
@@ -179,7 +179,7 @@ fn only(options: &Table, what: &str, known: &[&str]) -> Result<(), String> {
         let (key, _) = pair.map_err(|e| e.to_string())?;
         let is_known = key.as_string().is_some_and(|k| known.iter().any(|n| k.as_bytes() == n.as_bytes()));
         if !is_known {
-            let key = key.to_string().unwrap_or_default();
+            let key = show(&key);
             return Err(format!("{what}: option {key} is not known; there is {}", known.join(", ")));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Call, Registry};
 use crate::journal::{NewRecord, records};
-use crate::json::{Style, lossy};
+use crate::json::{Style, lossy, show};
 use crate::run::Answered;
 use crate::{Answer, FailureKind, TopicRef};
 use bytes::Bytes;
@@ -82,7 +82,7 @@ fn immediate(options: &Value) -> Result<bool, String> {
                 is_immediate = value
             }
             (key, _) => {
-                let key = key.to_string().unwrap_or_default();
+                let key = show(&key);
                 return Err(format!(
                     "topics.append: option {key} is not known; there is {{immediate = true}}"
                 ));
@@ -136,7 +136,7 @@ fn read_entries(call: &Call, topic: &TopicRef, entries: &Table) -> Read<Vec<NewR
         let (key, value) = pair?;
         match key {
             Value::String(key) => hash.push((Bytes::copy_from_slice(&key.as_bytes()), value)),
-            other => numbers.push((other.to_string()?, value)),
+            other => numbers.push((show(&other), value)),
         }
     }
     let is_item = |value: &Value| match value {
@@ -175,7 +175,7 @@ fn read_item(call: &Call, topic: &TopicRef, item: &Table, cause: &Headers) -> Re
         let is_known =
             name.as_string().is_some_and(|n| matches!(&*n.as_bytes(), b"key" | b"value" | b"headers"));
         if !is_known {
-            return Ok(Err(format!("{} is not known; an entry has key, value, headers", name.to_string()?)));
+            return Ok(Err(format!("{} is not known; an entry has key, value, headers", show(&name))));
         }
     }
     let key = match item.raw_get("key")? {
@@ -212,7 +212,7 @@ fn read_headers(headers: &Value) -> Read<Headers> {
         }
         let value = match &value {
             Value::String(text) => text.as_bytes().to_vec(),
-            Value::Integer(_) | Value::Number(_) => value.to_string()?.into_bytes(),
+            Value::Integer(_) | Value::Number(_) => show(&value).into_bytes(),
             other => return Ok(Err(format!("header {name} is text, got {}", other.type_name()))),
         };
         list.push((name, value));

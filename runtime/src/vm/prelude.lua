@@ -8,10 +8,13 @@ local host, PENDING = ...
 local type, error, select, tostring, rawequal = type, error, select, tostring, rawequal
 local rawpcall, rawxpcall, rawgetfenv, rawsetfenv = pcall, xpcall, getfenv, setfenv
 local info, freeze = debug.info, table.freeze
-local await, native_error, on_error = host.await, host.native_error, host.on_error
+local native_error, on_error = host.native_error, host.on_error
 local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 
 local SELF = "weir"
+
+-- What a host function has left: this coroutine goes on when it is there.
+local function await() return yield(PENDING) end
 
 -- The answer of a host function, or its error at the place that called the function that calls this.
 local function settle(ok, value)
@@ -275,17 +278,12 @@ end
 for _, module in modules do freeze(module) end
 
 -- require: see the runtime's `require.rs` for the order.
-local LOADING = host.loading
+local find_module = host.find_module
 function require(name)
-  local kind, value, path = host.find_module(name)
-  if kind == "native" then
-    local module = modules[value]
-    if module ~= nil then return module end
-    kind, value = "error", host.later(value)
-  end
-  if kind == "error" then error(value, 2) end
-  if kind == "loaded" then return value end
-  local ok, result = rawxpcall(value, on_error, name)
+  local module, main, path = find_module(name)
+  if module ~= nil then return module end
+  if main == nil then error(path, 2) end
+  local ok, result = rawxpcall(main, on_error, name)
   if not ok then
     host.store_module(path, nil)
     error(result, 0)
@@ -315,20 +313,22 @@ local ctx_mt = freeze({
   end,
 })
 
-local begun, no_function = host.begun, host.no_function
-local function run(main, args, ctx)
-  local handler = main()
-  if type(handler) ~= "function" then error(select(2, no_function(type(handler))), 0) end
-  begun()
-  return handler(args, ctx)
-end
+local no_function = host.no_function
 
--- A function, from its file's main chunk: true and what it returned, or false and the error.
+-- A function, from its file's main chunk: true and what it returned, or false, the error, and whether the function had
+-- begun.
+local function ended(ok, value, second)
+  if ok then return true, value, second end
+  return false, value, true
+end
 local function drive(main, args)
-  return guard(rawxpcall(run, on_error, main, args, setmetatable({}, ctx_mt)))
+  local ok, handler = guard(rawxpcall(main, on_error))
+  if not ok then return false, handler, false end
+  if type(handler) ~= "function" then return false, select(2, no_function(type(handler))), false end
+  return ended(guard(rawxpcall(handler, on_error, args, setmetatable({}, ctx_mt))))
 end
 -- A chunk alone, for the route table.
 local function evaluate(main)
   return guard(rawxpcall(main, on_error))
 end
-return drive, evaluate
+return drive, evaluate, modules

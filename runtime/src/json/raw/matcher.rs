@@ -31,7 +31,7 @@ impl Parser<'_> {
             room(l)?;
             if self.peek() == b'}' {
                 self.leave()?;
-                return Ok(count(l) == 0 && !is_list(l));
+                return Ok(count(l) == 0 && !is_list(l, self.array));
             }
             loop {
                 let key = self.key()?;
@@ -59,7 +59,7 @@ impl Parser<'_> {
             room(l)?;
             if self.peek() == b']' {
                 self.leave()?;
-                return Ok(count(l) == 0 && is_list(l));
+                return Ok(count(l) == 0 && is_list(l, self.array));
             }
             for n in 1.. {
                 lua_rawgeti(l, -1, n);

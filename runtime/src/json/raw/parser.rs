@@ -2,12 +2,15 @@
 
 use super::{EXACT, Step, room};
 use mlua::ffi::*;
+use std::ffi::c_int;
 
 pub(super) struct Parser<'a> {
     /// Valid UTF-8.
     pub(super) text: &'a [u8],
     pub(super) at: usize,
     pub(super) depth: u32,
+    /// Where the array metatable stands on the stack.
+    pub(super) array: c_int,
     pub(super) inexact: Option<usize>,
 }
 
@@ -113,7 +116,7 @@ impl<'a> Parser<'a> {
             room(l)?;
             if self.peek() == b']' {
                 lua_createtable(l, 0, 0);
-                lua_pushvalue(l, 1); // the array metatable
+                lua_pushvalue(l, self.array);
                 lua_setmetatable(l, -2);
                 return self.leave();
             }

@@ -1,13 +1,17 @@
 //! Writes the value on top of the Lua stack as JSON.
 
 use super::parser::Parser;
-use super::{EXACT, SOURCES, is_list, is_null, room, string_at};
-use crate::json::{MAX_DEPTH, Segment, Style, WriteError};
+use super::{EXACT, is_list, is_null, room, string_at};
+use crate::json::{MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
 use mlua::ffi::*;
+use std::ffi::c_int;
 
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) style: Style,
+    /// Where they stand on the stack: the array metatable, and the sources of tables.
+    pub(super) array: c_int,
+    pub(super) sources: c_int,
 }
 
 pub(super) type Written = Result<(), WriteError>;
@@ -60,6 +64,10 @@ impl Writer<'_> {
                 "nested deeper than {MAX_DEPTH} (or a table that holds itself)"
             )));
         }
+        // tables that share tables are written out each time: a few of them can be more than any memory holds
+        if self.out.len() > MAX_BYTES {
+            return Err(WriteError::new(format!("more than {MAX_BYTES} bytes of JSON")));
+        }
         // SAFETY: `room` covers a key, a value and scratch; the iteration pops what it pushed.
         unsafe {
             room(l).map_err(WriteError::new)?;
@@ -69,7 +77,7 @@ impl Writer<'_> {
             let start = self.out.len();
             let mut next = lua_rawiter(l, -1, 0);
             if next < 0 {
-                self.out.extend_from_slice(if is_list(l) { b"[]" } else { b"{}" });
+                self.out.extend_from_slice(if is_list(l, self.array) { b"[]" } else { b"{}" });
                 return Ok(());
             }
             let is_object = lua_type(l, -2) == LUA_TSTRING;
@@ -111,11 +119,11 @@ impl Writer<'_> {
         // SAFETY: one slot of `room`; the source stays on the stack, and so alive, while it is read.
         unsafe {
             lua_pushvalue(l, -1);
-            lua_rawget(l, SOURCES);
+            lua_rawget(l, self.sources);
             let is_same = lua_type(l, -1) == LUA_TSTRING && {
                 let text = string_at(l, -1);
                 lua_pushvalue(l, -2);
-                let mut parser = Parser { text, at: 0, depth: MAX_DEPTH, inexact: None };
+                let mut parser = Parser { text, at: 0, depth: MAX_DEPTH, array: self.array, inexact: None };
                 let is_same = parser.is_value(l).unwrap_or(false);
                 lua_pop(l, 1);
                 if is_same {
