@@ -26,13 +26,15 @@ const CASES: [(&str, &str, &str); 4] = [
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    // one round under a profiler that counts instructions
+    let rounds_wanted = if std::env::args().any(|a| a == "--once") { 1 } else { 9 };
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|w| name.contains(w.as_str()));
     for (name, source, args) in CASES.into_iter().filter(|c| is_wanted(c.0)) {
         let bench =
             Bench::new(&[("app/main.lua", source), ("app/callee.lua", "return function(e) return e end")]);
         let invocation = invocation("main", args);
         let mut rounds = Vec::new();
-        for _ in 0..9 {
+        for _ in 0..rounds_wanted {
             let began = Instant::now();
             runtime.block_on(async {
                 for _ in 0..10_000 {
@@ -44,6 +46,11 @@ fn main() {
             rounds.push(began.elapsed().as_nanos() / 10_000);
         }
         rounds.sort_unstable();
-        println!("{name:<20} {:>7} ns (median of 9 × 10,000; lowest {})", rounds[4], rounds[0]);
+        println!(
+            "{name:<20} {:>7} ns (median of {} × 10,000; lowest {})",
+            rounds[rounds.len() / 2],
+            rounds.len(),
+            rounds[0]
+        );
     }
 }
