@@ -153,7 +153,7 @@ impl Reloader {
         for error in code.errors() {
             tracing::error!("{error}");
         }
-        tracing::info!(version = code.version(), "reloaded");
+        tracing::info!(version = %code.version(), "reloaded");
         self.serve(code, router, &before, has_new_config);
     }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use weir_log::{Log, LogError};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
 use weir_schema::{
-    At, DigestBuilder, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext, Transaction,
-    Versioned,
+    At, DigestBuilder, InvocationId, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext,
+    Transaction, Versioned,
 };
 
 /// The host of one attempt.
@@ -18,7 +18,7 @@ use weir_schema::{
 pub(crate) struct LogHost {
     session: Arc<Session>,
     now: Millis,
-    invocation: Arc<str>,
+    invocation: InvocationId,
     trace: TraceContext,
     seen: Rc<RefCell<Seen>>,
     immediate: Option<Rc<Immediate>>,
@@ -39,7 +39,7 @@ impl LogHost {
     pub(crate) fn new(
         session: Arc<Session>,
         now: Millis,
-        invocation: Arc<str>,
+        invocation: InvocationId,
         trace: TraceContext,
         immediate: Option<Rc<Immediate>>,
     ) -> Self {
@@ -114,7 +114,7 @@ impl Host for LogHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        line.emit("request", &self.invocation);
+        line.emit("request", self.invocation);
     }
 
     fn called(&self, call: &CalledFunction<'_>) {

@@ -9,7 +9,7 @@ use crate::settings::Settings;
 use crate::transact::{Done, Transactor};
 use crate::{cors, metrics};
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Body;
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -17,7 +17,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_runtime::{Args, HttpContext, Invocation, Origin, SpanKind};
-use weir_schema::{FunctionName, Source, TraceContext};
+use weir_schema::{FunctionName, InvocationId, TraceContext};
+
+const FUNCTION: HeaderName = HeaderName::from_static("x-function");
+const INVOCATION_ID: HeaderName = HeaderName::from_static("x-invocation-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const SPACER_TRACE_ID: HeaderName = HeaderName::from_static("x-spacer-trace-id");
+const SPACER_SPAN_ID: HeaderName = HeaderName::from_static("x-spacer-span-id");
 
 /// The gateway of one worker.
 #[derive(Clone, Debug)]
@@ -112,16 +120,14 @@ impl Gateway {
             let what = [what[0].as_bytes(), what[1].as_bytes(), what[2].as_bytes(), &target.context.body];
             Idempotency::new(&target.function, key, &what)
         });
-        let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
         let invocation = Rc::new(Invocation {
-            id: id.clone(),
+            id: InvocationId(fastrand::u128(..)),
             limits: project.settings.limits_of(&target.function),
             function: target.function,
             args: target.args,
-            cause: Source::Invocation(id.to_string()),
             hops: 0,
             attempt: 1,
-            traceparent: trace.child(fastrand::u64(..)).to_string().into(),
+            trace: trace.child(fastrand::u64(..)),
             origin: Origin::Http(Box::new(target.context)),
             replay: None,
         });
@@ -217,12 +223,15 @@ fn finish(done: Done, invocation: &Invocation, is_dev: bool) -> Answer {
         }
     };
     let headers = answer.headers_mut();
-    insert(headers, "x-function", invocation.function.as_str());
-    insert(headers, "x-invocation-id", &invocation.id);
-    let timing = format!("cpu;dur={:.3}, fn;dur={:.3}", ms(done.usage.cpu), ms(done.usage.wall));
-    insert(headers, "server-timing", &timing);
+    insert(headers, FUNCTION, invocation.function.as_str());
+    insert(headers, INVOCATION_ID, invocation.id.hex().as_str());
+    let (cpu, wall) = (done.usage.cpu.as_micros(), done.usage.wall.as_micros());
+    // printing floats takes ten times as long
+    let timing =
+        format!("cpu;dur={}.{:03}, fn;dur={}.{:03}", cpu / 1000, cpu % 1000, wall / 1000, wall % 1000);
+    insert(headers, SERVER_TIMING, &timing);
     if done.replayed {
-        insert(headers, "idempotent-replayed", "true");
+        insert(headers, REPLAYED, "true");
     }
     answer
 }
@@ -234,12 +243,12 @@ fn private_function(path: &str) -> Option<FunctionName> {
 }
 
 fn stamp(headers: &mut http::HeaderMap, trace: &TraceContext) {
-    insert(headers, "traceparent", &trace.to_string());
-    insert(headers, "x-spacer-trace-id", &trace.trace_id_hex());
-    insert(headers, "x-spacer-span-id", &trace.span_id_hex());
+    insert(headers, TRACEPARENT, &trace.to_string());
+    insert(headers, SPACER_TRACE_ID, trace.trace_id_hex().as_str());
+    insert(headers, SPACER_SPAN_ID, trace.span_id_hex().as_str());
 }
 
-fn insert(headers: &mut http::HeaderMap, name: &'static str, value: &str) {
+fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }
@@ -251,16 +260,16 @@ fn ms(time: Duration) -> f64 {
 
 fn log_refusal(refusal: &crate::transact::Refusal, invocation: &Invocation) {
     use crate::transact::Refusal;
-    let (function, id) = (&invocation.function, &*invocation.id);
+    let (function, id) = (&invocation.function, invocation.id);
     match refusal {
         Refusal::Failed(f) if f.kind == weir_runtime::FailureKind::Refused => {
-            tracing::debug!(%function, id, "{}", f.message);
+            tracing::debug!(%function, %id, "{}", f.message);
         }
         Refusal::Failed(f) => {
             let stack = f.stack.join("\n  ");
-            tracing::warn!(%function, id, code = f.kind.code(), "{}\n{}\n  {stack}", f.message, f.frame);
+            tracing::warn!(%function, %id, code = f.kind.code(), "{}\n{}\n  {stack}", f.message, f.frame);
         }
-        other => tracing::warn!(%function, id, "{other}"),
+        other => tracing::warn!(%function, %id, "{other}"),
     }
 }
 
@@ -278,7 +287,7 @@ fn log_access(
         method = %head.method,
         path = head.uri.path(),
         function = function.map_or("-", FunctionName::as_str),
-        trace_id = %format_args!("{:032x}", trace.trace_id),
-        span_id = %format_args!("{:016x}", trace.span_id),
+        trace_id = %trace.trace_id_hex(),
+        span_id = %trace.span_id_hex(),
     );
 }

@@ -90,7 +90,7 @@ impl Transactor {
             replayed: false,
             is_committing: false,
         };
-        let trace = TraceContext::parse(&invocation.traceparent).unwrap_or(parent);
+        let trace = invocation.trace;
         let run = Run { code, invocation, idempotency, trace, parent, immediate: (!dry).then(Rc::default) };
         let attempts = self.attempts(&run, &mut done);
         // the worker ends a function at the limit by itself: what is left here is the commit, or one run too many
@@ -126,7 +126,7 @@ impl Transactor {
 
     async fn attempt(&self, run: &Run<'_>, done: &mut Done) -> Result<Reply, Attempt> {
         let now = self.session.clock().now();
-        let id = run.invocation.id.clone();
+        let id = run.invocation.id;
         let host = Rc::new(LogHost::new(self.session.clone(), now, id, run.trace, run.immediate.clone()));
         if let Some(stored) = find_stored(run.idempotency, &host).await? {
             done.replayed = true;

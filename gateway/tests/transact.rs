@@ -10,7 +10,7 @@ use weir_log::{Driver, LogConfig, SystemClock, TopicSpec};
 use weir_runtime::{
     Args, Code, FailureKind, Invocation, Limits, Origin, Reply, Session, Watchdog, Worker, WorkerOptions,
 };
-use weir_schema::{FunctionName, Partitioner, Source, StateKey, TableName, TopicName, TraceContext};
+use weir_schema::{FunctionName, InvocationId, Partitioner, StateKey, TableName, TopicName, TraceContext};
 
 const COUNT: &str = "local state = require 'state'
 return function()
@@ -60,13 +60,12 @@ impl Fixture {
 
     async fn run(&self, function: &str, key: Option<&Idempotency>, limits: Limits, dry: bool) -> Done {
         let invocation = Rc::new(Invocation {
-            id: "1".into(),
+            id: InvocationId(1),
             function: FunctionName::new(function).expect("valid"),
             args: Args::None,
-            cause: Source::Invocation("1".into()),
             hops: 0,
             attempt: 1,
-            traceparent: "".into(),
+            trace: TraceContext::root(1, 2, false),
             origin: Origin::Call,
             replay: None,
             limits,

@@ -5,7 +5,7 @@ use crate::failure::{code_frame, load_failure};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use weir_schema::FunctionName;
+use weir_schema::{FunctionName, Hex};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Past this a source is refused: compiling cannot be interrupted, and takes 0.3 s a MiB.
@@ -22,7 +22,7 @@ pub struct Code {
     functions: HashMap<FunctionName, Arc<CodeFile>>,
     /// By what `require` may call them, with the rank of the folder that the name stands for.
     modules: HashMap<String, (usize, Arc<CodeFile>)>,
-    version: String,
+    version: Arc<str>,
     mistakes: Vec<CodeError>,
     /// Functions whose arguments held an integer beyond 2^53, warned of once.
     warned: Mutex<HashSet<FunctionName>>,
@@ -89,13 +89,13 @@ impl Code {
         }
         let functions =
             files.values().filter_map(|f| Some((function_of(&f.path)?.ok()?, f.clone()))).collect();
-        let version = format!("{:016x}", version.digest());
+        let version = Hex::<16>::of(version.digest().into()).as_str().into();
         Self { functions, modules: modules_of(&files), files, version, mistakes, warned: Mutex::default() }
     }
 
     /// A short hash over all sources: 16 hexadecimal digits.
     #[must_use]
-    pub fn version(&self) -> &str {
+    pub fn version(&self) -> &Arc<str> {
         &self.version
     }
 
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_version_changes_with_any_byte_and_with_any_name() {
-        let version = |path, source| Code::from_sources([(path, source)]).version().to_owned();
+        let version = |path, source| Code::from_sources([(path, source)]).version().clone();
         let base = version("app/a.lua", "return 1");
         assert_eq!(base.len(), 16);
         assert_eq!(base, version("app/a.lua", "return 1"));

@@ -5,7 +5,8 @@ use futures::future::LocalBoxFuture;
 use std::borrow::Cow;
 use std::time::Instant;
 use weir_schema::{
-    At, FunctionName, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId, TopicName,
+    At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
+    TopicName,
 };
 
 /// What a host answers: mostly at once, so that the common case neither boxes nor yields.
@@ -111,21 +112,21 @@ pub struct LogLine<'a> {
 
 impl LogLine<'_> {
     /// Writes it to the process's own log, under the target `function`. `event` says what is being handled.
-    pub fn emit(&self, event: impl std::fmt::Display, invocation: &str) {
+    pub fn emit(&self, event: impl std::fmt::Display, invocation: InvocationId) {
         let (message, place) = (&*self.message, &*self.place);
         let fields = std::str::from_utf8(&self.fields).unwrap_or_default();
         match self.level {
             LogLevel::Debug => {
-                tracing::debug!(target: "function", %event, invocation, place, fields, "{message}")
+                tracing::debug!(target: "function", %event, %invocation, place, fields, "{message}")
             }
             LogLevel::Info => {
-                tracing::info!(target: "function", %event, invocation, place, fields, "{message}")
+                tracing::info!(target: "function", %event, %invocation, place, fields, "{message}")
             }
             LogLevel::Warn => {
-                tracing::warn!(target: "function", %event, invocation, place, fields, "{message}")
+                tracing::warn!(target: "function", %event, %invocation, place, fields, "{message}")
             }
             LogLevel::Error => {
-                tracing::error!(target: "function", %event, invocation, place, fields, "{message}")
+                tracing::error!(target: "function", %event, %invocation, place, fields, "{message}")
             }
         }
     }

@@ -1,33 +1,41 @@
 //! What is to be run.
 
 use bytes::Bytes;
-use std::sync::Arc;
 use std::time::Duration;
-use weir_schema::{FunctionName, Millis, Offset, Source, TopicName};
+use weir_schema::{FunctionName, InvocationId, Millis, Offset, Source, TopicName, TraceContext};
 
 /// One run of a function, callees by `flow` included.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// `ctx.id`: for an event, a hash of group, incarnation, topic, partition, offset and edit; else random.
-    pub id: Arc<str>,
+    pub id: InvocationId,
     /// What to run.
     pub function: FunctionName,
     /// What it is given.
     pub args: Args,
-    /// What made it run: recorded in what it appends.
-    pub cause: Source,
     /// The hop count of what it appends. One past `limits.hops` and appends raise `loop`.
     pub hops: u32,
     /// From 1.
     pub attempt: u32,
-    /// The W3C `traceparent` of the invocation's own span.
-    pub traceparent: Arc<str>,
+    /// The invocation's own span.
+    pub trace: TraceContext,
     /// Where it comes from: the rest of `ctx`.
     pub origin: Origin,
     /// Set in a replay.
     pub replay: Option<ReplayContext>,
     /// What it may use.
     pub limits: Limits,
+}
+
+impl Invocation {
+    /// What made it run: recorded in what it appends.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        match &self.origin {
+            Origin::Event(event) => event.source(),
+            Origin::Http(_) | Origin::Call => Source::Invocation(self.id.to_string()),
+        }
+    }
 }
 
 /// What becomes of `args`.
@@ -93,8 +101,16 @@ pub struct EventContext {
     pub key: Option<Bytes>,
     /// When it was committed.
     pub timestamp: Millis,
-    /// Its headers.
-    pub headers: Vec<(String, Bytes)>,
+    /// Its headers, as [`weir_schema::Headers`] reads them.
+    pub headers: Bytes,
+}
+
+impl EventContext {
+    /// The event, as what made a function run.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source::Event { topic: self.topic.clone(), partition: self.partition, offset: self.offset }
+    }
 }
 
 /// `ctx.replay`.

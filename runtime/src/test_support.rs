@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_schema::{
-    At, FunctionName, Millis, Offset, Partitioner, Records, Source, StateKey, StateRange, TopicId, TopicName,
+    At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
+    TopicName, TraceContext,
 };
 
 /// A world whose every part a test can set and look at.
@@ -172,13 +173,12 @@ impl Bench {
 #[must_use]
 pub fn invocation(function: &str, args: &str) -> Invocation {
     Invocation {
-        id: "test-1".into(),
+        id: InvocationId(1),
         function: FunctionName::new(function).expect("well-formed"),
         args: if args.is_empty() { Args::None } else { Args::Json(Bytes::copy_from_slice(args.as_bytes())) },
-        cause: Source::Invocation("test-1".into()),
         hops: 0,
         attempt: 1,
-        traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into(),
+        trace: TraceContext::root(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331, true),
         origin: Origin::Call,
         replay: None,
         limits: Limits::default(),

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use mlua::{Table, Value};
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_schema::{At, FunctionName, Millis, Offset, Records, Source, StateKey, StateRange};
+use weir_schema::{
+    At, FunctionName, InvocationId, Millis, Offset, Records, StateKey, StateRange, TraceContext,
+};
 
 /// How a worker is made.
 #[derive(Clone, Debug)]
@@ -182,13 +184,12 @@ fn within_output(run: &Run, reply: Reply) -> Result<Reply, Failure> {
 
 fn gateway_invocation() -> Invocation {
     Invocation {
-        id: "gateway".into(),
+        id: InvocationId(0),
         function: FunctionName::new("gateway").expect("a constant that is well-formed"),
         args: Args::None,
-        cause: Source::Invocation("gateway".into()),
         hops: 0,
         attempt: 1,
-        traceparent: "".into(),
+        trace: TraceContext::root(1, 1, false),
         origin: Origin::Call,
         replay: None,
         limits: Limits::default(),

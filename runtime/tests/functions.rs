@@ -1,9 +1,10 @@
 //! What becomes of a function: its result, its failure, its isolation, its version.
 
+use bytes::Bytes;
 use std::sync::Arc;
 use weir_runtime::test_support::{Bench, invocation, value};
-use weir_runtime::{Code, FailureKind, HostError, Worker, WorkerOptions};
-use weir_schema::{Cause, FunctionName, Offset, Source, TopicName};
+use weir_runtime::{Code, EventContext, FailureKind, HostError, Origin, Worker, WorkerOptions};
+use weir_schema::{Cause, FunctionName, Millis, Offset, TopicName};
 
 /// The value of `app/main.lua`, whose body is `source`.
 async fn main_of(source: &str) -> Result<String, (FailureKind, String)> {
@@ -178,18 +179,22 @@ async fn events_record_their_cause() {
     ]);
     let mut invocation = invocation("main", "");
     invocation.hops = 3;
-    invocation.cause =
-        Source::Event { topic: TopicName::new("orders").expect("valid"), partition: 1, offset: Offset(5) };
+    let event = EventContext {
+        topic: TopicName::new("orders").expect("valid"),
+        partition: 1,
+        offset: Offset(5),
+        key: None,
+        timestamp: Millis(0),
+        headers: Bytes::new(),
+    };
+    let source = event.source();
+    invocation.origin = Origin::Event(Box::new(event));
     let outcome = bench.run(&invocation).await;
     let causes: Vec<_> = outcome.effects.appends.iter().filter_map(|r| Cause::of(&r)).collect();
     let functions: Vec<_> = causes.iter().map(|c| c.function.as_ref().map(ToString::to_string)).collect();
     assert_eq!(functions, [Some("callee".to_owned()), Some("main".to_owned())]);
-    assert!(
-        causes
-            .iter()
-            .all(|c| c.hops == 3 && c.version == bench.code.version() && c.source == invocation.cause)
-    );
-    assert_eq!(causes[0].traceparent.as_deref(), Some(&*invocation.traceparent));
+    assert!(causes.iter().all(|c| c.hops == 3 && c.version == *bench.code.version() && c.source == source));
+    assert_eq!(causes[0].trace, Some(invocation.trace));
 }
 
 #[tokio::test]

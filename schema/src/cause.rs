@@ -1,7 +1,8 @@
 //! Why an event exists: recorded in its headers from the first version on.
 
-use crate::{FunctionName, Offset, Record, TopicName};
+use crate::{FunctionName, Offset, Record, TopicName, TraceContext};
 use std::fmt;
+use std::sync::Arc;
 
 /// Names of the headers that the platform writes. All others that begin with `weir-` are reserved too.
 pub mod header {
@@ -65,9 +66,9 @@ pub struct Cause {
     /// The function that appended; none for an append from outside.
     pub function: Option<FunctionName>,
     /// The code version that ran; empty for an append from outside.
-    pub version: String,
-    /// The trace that the append belongs to.
-    pub traceparent: Option<String>,
+    pub version: Arc<str>,
+    /// The span that made the append.
+    pub trace: Option<TraceContext>,
     /// How many appends by triggers lie between this event and one from outside.
     pub hops: u32,
 }
@@ -91,13 +92,13 @@ impl Cause {
             headers.push((header::FUNCTION, function.to_string()));
         }
         if !self.version.is_empty() {
-            headers.push((header::VERSION, self.version.clone()));
+            headers.push((header::VERSION, self.version.to_string()));
         }
         if self.hops > 0 {
             headers.push((header::HOPS, self.hops.to_string()));
         }
-        if let Some(traceparent) = &self.traceparent {
-            headers.push((header::TRACEPARENT, traceparent.clone()));
+        if let Some(trace) = &self.trace {
+            headers.push((header::TRACEPARENT, trace.to_string()));
         }
         headers
     }
@@ -109,8 +110,8 @@ impl Cause {
         Some(Self {
             source: Source::parse(text(header::CAUSE)?)?,
             function: text(header::FUNCTION).and_then(|f| FunctionName::new(f).ok()),
-            version: text(header::VERSION).unwrap_or_default().to_owned(),
-            traceparent: text(header::TRACEPARENT).map(str::to_owned),
+            version: text(header::VERSION).unwrap_or_default().into(),
+            trace: text(header::TRACEPARENT).and_then(TraceContext::parse),
             hops: Self::hops_of(record),
         })
     }
@@ -156,7 +157,7 @@ mod tests {
                 source,
                 function: Some(FunctionName::new("private/on_order").expect("valid")),
                 version: "v1".into(),
-                traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+                trace: Some(TraceContext::root(7, 8, true)),
                 hops: 4,
             };
             let records = stored(&cause.to_headers());

@@ -1,5 +1,6 @@
 //! Numbers that mean one thing each.
 
+use crate::Hex;
 use std::fmt;
 use std::time::Duration;
 
@@ -100,6 +101,24 @@ impl TxnId {
     #[must_use]
     pub const fn new(writer: WriterId, sequence: u64) -> Self {
         Self(((writer.0 as u64 & 0xff_ffff) << 40) | (sequence & 0xff_ffff_ffff))
+    }
+}
+
+/// `ctx.id`: names one invocation, its re-runs and retries included. Prints as 32 hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct InvocationId(pub u128);
+
+impl InvocationId {
+    /// As it prints.
+    #[must_use]
+    pub fn hex(self) -> Hex<32> {
+        Hex::of(self.0)
+    }
+}
+
+impl fmt::Display for InvocationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.hex().fmt(f)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod cause;
 mod event;
+mod hex;
 mod ids;
 mod names;
 mod partitioner;
@@ -17,7 +18,8 @@ mod transaction;
 
 pub use cause::{Cause, CauseError, Source, header};
 pub use event::{EventError, NewEvent, event_from_json, event_to_json, write_json_string};
-pub use ids::{At, CatalogVersion, Epoch, Millis, Offset, Stamp, TopicId, TxnId, WriterId};
+pub use hex::Hex;
+pub use ids::{At, CatalogVersion, Epoch, InvocationId, Millis, Offset, Stamp, TopicId, TxnId, WriterId};
 pub use names::{AppName, FunctionName, GroupName, InvalidName, TableName, TopicName};
 pub use partitioner::{Partitioner, murmur2};
 pub use position::{InvalidPosition, Position, parse_duration};

@@ -142,6 +142,12 @@ impl<'a> Record<'a> {
         self.slice(self.meta.headers)
     }
 
+    /// As [`Record::headers_encoded`], sharing the buffer.
+    #[must_use]
+    pub fn headers_bytes(&self) -> Bytes {
+        self.share(self.meta.headers)
+    }
+
     /// The last header of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a [u8]> {

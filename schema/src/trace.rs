@@ -1,5 +1,6 @@
 //! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): which trace a piece of work belongs to.
 
+use crate::Hex;
 use std::fmt;
 
 /// The `traceparent` of one span. Randomness comes in as arguments.
@@ -47,20 +48,24 @@ impl TraceContext {
 
     /// The trace's id as 32 hex digits.
     #[must_use]
-    pub fn trace_id_hex(&self) -> String {
-        format!("{:032x}", self.trace_id)
+    pub fn trace_id_hex(&self) -> Hex<32> {
+        Hex::of(self.trace_id)
     }
 
     /// The span's id as 16 hex digits.
     #[must_use]
-    pub fn span_id_hex(&self) -> String {
-        format!("{:016x}", self.span_id)
+    pub fn span_id_hex(&self) -> Hex<16> {
+        Hex::of(self.span_id.into())
     }
 }
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.is_sampled))
+        f.write_str("00-")?;
+        f.write_str(self.trace_id_hex().as_str())?;
+        f.write_str("-")?;
+        f.write_str(self.span_id_hex().as_str())?;
+        f.write_str(if self.is_sampled { "-01" } else { "-00" })
     }
 }
 

@@ -2,17 +2,15 @@
 
 use crate::dispatcher::{RunEnd, RunFailure, Start};
 use crate::trigger::Trigger;
-use bytes::Bytes;
-use std::sync::Arc;
 use weir_runtime::{
     Args, Effects, EventContext, Failure, FailureKind, Invocation, Origin, Outcome, Reply, Session, Span,
     SpanKind,
 };
-use weir_schema::{At, Cause, Record, Records, Source, TraceContext, header};
+use weir_schema::{At, Cause, InvocationId, Record, Records, Source, TraceContext, header};
 use xxhash_rust::xxh3::Xxh3;
 
 /// `ctx.id` of an event: the same for every run of it, another after a seek back or an edit.
-pub(crate) fn invocation_id(trigger: &Trigger, at: At, start: &Start) -> Arc<str> {
+pub(crate) fn invocation_id(trigger: &Trigger, at: At, start: &Start) -> InvocationId {
     let mut hash = Xxh3::new();
     for text in [trigger.group.as_str(), trigger.topic.as_str()] {
         hash.update(&(text.len() as u64).to_le_bytes());
@@ -23,7 +21,7 @@ pub(crate) fn invocation_id(trigger: &Trigger, at: At, start: &Start) -> Arc<str
     {
         hash.update(&number.to_le_bytes());
     }
-    format!("{:032x}", hash.digest128()).into()
+    InvocationId(hash.digest128())
 }
 
 /// What is to be run for an event. Its span is a child of the append's.
@@ -35,23 +33,21 @@ pub(crate) fn invocation(
 ) -> Invocation {
     let at = record.meta.at;
     let value = start.edited.clone().or_else(|| record.value_bytes());
-    let headers = record.headers().filter(|(name, _)| !name.starts_with(header::RESERVED));
     let event = EventContext {
         topic: trigger.topic.clone(),
         partition: at.partition,
         offset: record.meta.offset,
         key: record.key_bytes(),
         timestamp: record.meta.time,
-        headers: headers.map(|(n, v)| (n.to_ascii_lowercase(), Bytes::copy_from_slice(v))).collect(),
+        headers: record.headers_bytes(),
     };
     Invocation {
         id: invocation_id(trigger, at, start),
         function: trigger.function.clone(),
         args: value.map_or(Args::None, Args::Json),
-        cause: source(trigger, record),
         hops: Cause::hops_of(record).saturating_add(1),
         attempt: start.attempt,
-        traceparent: trace.to_string().into(),
+        trace,
         origin: Origin::Event(Box::new(event)),
         replay: trigger.replay.as_ref().map(|r| r.context.clone()),
         limits: trigger.limits,

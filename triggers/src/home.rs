@@ -270,7 +270,7 @@ impl Home {
                 dispatcher,
                 run: start.run,
                 now: record.meta.time,
-                invocation: invocation.id.clone(),
+                invocation: invocation.id,
                 event: attempt::source(&trigger, &record),
                 trace,
                 suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),

@@ -10,7 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{LogError, all_rows};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
-use weir_schema::{At, Cause, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId};
+use weir_schema::{
+    At, Cause, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId,
+};
 
 /// Rows of the store's page that tells how far a scan reaches.
 const PROBE: u32 = 1000;
@@ -22,7 +24,7 @@ pub(crate) struct TriggerHost {
     pub(crate) dispatcher: Rc<RefCell<Dispatcher>>,
     pub(crate) run: TxnId,
     pub(crate) now: Millis,
-    pub(crate) invocation: Arc<str>,
+    pub(crate) invocation: InvocationId,
     pub(crate) event: Source,
     pub(crate) trace: TraceContext,
     pub(crate) suppress_appends: bool,
@@ -61,8 +63,8 @@ impl Host for TriggerHost {
         if self.suppress_appends {
             return Answer::Now(Ok(Vec::new()));
         }
-        let (session, invocation) = (self.session.clone(), self.invocation.clone());
-        Answer::Later(Box::pin(async move { immediate::append(&session, &invocation, n, records).await }))
+        let (session, invocation) = (self.session.clone(), self.invocation);
+        Answer::Later(Box::pin(async move { immediate::append(&session, invocation, n, records).await }))
     }
 
     fn env(&self, name: &str) -> Option<String> {
@@ -70,7 +72,7 @@ impl Host for TriggerHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        line.emit(&self.event, &self.invocation);
+        line.emit(&self.event, self.invocation);
     }
 
     fn called(&self, call: &CalledFunction<'_>) {

@@ -11,7 +11,9 @@ use crate::host::unavailable;
 use bytes::Bytes;
 use std::time::Duration;
 use weir_runtime::{HostError, Session};
-use weir_schema::{At, Offset, Op, Read, Receipt, Records, StateKey, TableName, TopicId, Transaction, Write};
+use weir_schema::{
+    At, InvocationId, Offset, Op, Read, Receipt, Records, StateKey, TableName, TopicId, Transaction, Write,
+};
 
 const TABLE: &str = "_weir_immediate";
 
@@ -27,7 +29,7 @@ struct Note {
 /// Appends, or says where an earlier run of the same invocation appended.
 pub(crate) async fn append(
     session: &Session,
-    invocation: &str,
+    invocation: InvocationId,
     n: u32,
     records: Records,
 ) -> Result<Vec<(At, Offset)>, HostError> {

@@ -11,11 +11,10 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{mpsc, oneshot};
 use weir_runtime::{Args, Invocation, Origin, Reply};
-use weir_schema::{FunctionName, Record, Records, Source, TraceContext, event_to_json};
+use weir_schema::{FunctionName, InvocationId, Record, Records, TraceContext, event_to_json};
 
 /// A call for a worker.
 #[derive(Debug)]
@@ -102,17 +101,15 @@ async fn call(
     }
     let settings = admin.live.borrow().settings.clone();
     let (trace, _) = crate::request::trace(&headers, settings.sample);
-    let id: Arc<str> = format!("{:032x}", fastrand::u128(..)).into();
     let invocation = Invocation {
-        id: id.clone(),
+        id: InvocationId(fastrand::u128(..)),
         limits: settings.limits_of(&function),
         function,
         // as a request without a body
         args: Args::Json(if body.is_empty() { Bytes::from_static(b"{}") } else { body }),
-        cause: Source::Invocation(id.to_string()),
         hops: 0,
         attempt: 1,
-        traceparent: trace.child(fastrand::u64(..)).to_string().into(),
+        trace: trace.child(fastrand::u64(..)),
         origin: Origin::Call,
         replay: None,
     };

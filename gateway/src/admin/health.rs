@@ -33,7 +33,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, Ap
         "app": admin.settings.app,
         "env": admin.settings.env,
         "version": env!("CARGO_PKG_VERSION"),
-        "code": project.code.version(),
+        "code": &**project.code.version(),
         "log": {
             "driver": capabilities.driver,
             "place": capabilities.place,

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use weir_log::{CommitError, Log, TopicInfo};
 use weir_runtime::{Session, SpanKind};
 use weir_schema::{
-    At, Cause, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction, event_from_json,
+    At, Cause, InvocationId, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction,
+    event_from_json,
 };
 
 pub(super) async fn append(
@@ -59,12 +60,12 @@ pub(crate) async fn append_events(
     if events.is_empty() {
         return Ok(Receipt::default());
     }
-    let request = format!("{:032x}", fastrand::u128(..));
+    let request = InvocationId(fastrand::u128(..)).to_string();
     let cause = Cause {
         source: Source::Invocation(request),
         function: None,
-        version: String::new(),
-        traceparent: Some(trace.to_string()),
+        version: "".into(),
+        trace: Some(*trace),
         hops: 0,
     };
     let cause = cause.to_headers();

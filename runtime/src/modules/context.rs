@@ -8,7 +8,7 @@ use crate::run::Answered;
 use crate::{EventContext, Failure, FailureKind, HttpContext, Origin, interrupt};
 use bytes::Bytes;
 use mlua::{IntoLua, Lua, Table, Value};
-use weir_schema::parse_duration;
+use weir_schema::{Headers, header, parse_duration};
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add_plain("ctx_field", |call, key: Value| match &key {
@@ -27,8 +27,8 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
 fn field(call: &Call, key: &str) -> mlua::Result<Value> {
     let (lua, invocation) = (&call.lua, &call.run.invocation);
     match key {
-        "id" => (&*invocation.id).into_lua(lua),
-        "trace_id" => invocation.traceparent.split('-').nth(1).into_lua(lua),
+        "id" => invocation.id.hex().as_str().into_lua(lua),
+        "trace_id" => invocation.trace.trace_id_hex().as_str().into_lua(lua),
         "function_name" => call.run.function().as_str().into_lua(lua),
         "attempt" => invocation.attempt.into_lua(lua),
         "replay" => match &invocation.replay {
@@ -55,7 +55,7 @@ fn http_field(lua: &Lua, http: &HttpContext, key: &str) -> mlua::Result<Value> {
         "path" => http.path.as_str().into_lua(lua),
         "remote_addr" => http.remote_addr.as_str().into_lua(lua),
         "body" => lua.create_string(&http.body)?.into_lua(lua),
-        "headers" => headers(lua, &http.headers)?.into_lua(lua),
+        "headers" => headers(lua, http.headers.iter().map(|(n, v)| (n.as_str(), &v[..])))?.into_lua(lua),
         "query" => {
             let table = lua.create_table()?;
             set_pairs(lua, &table, &http.query)?;
@@ -76,18 +76,25 @@ fn event_field(lua: &Lua, event: &EventContext, key: &str) -> mlua::Result<Value
         "offset" => (event.offset.0 as f64).into_lua(lua),
         "key" => event.key.as_ref().map(|k| lua.create_string(k)).transpose()?.into_lua(lua),
         "timestamp" => (event.timestamp.0 as f64).into_lua(lua),
-        "headers" => headers(lua, &event.headers)?.into_lua(lua),
+        "headers" => event_headers(lua, &event.headers)?.into_lua(lua),
         _ => Ok(Value::Nil),
     }
 }
 
 /// Name to value; of those that repeat, the last counts.
-fn headers(lua: &Lua, headers: &[(String, Bytes)]) -> mlua::Result<Table> {
-    let table = lua.create_table_with_capacity(0, headers.len())?;
+fn headers<'h>(lua: &Lua, headers: impl Iterator<Item = (&'h str, &'h [u8])>) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
     for (name, value) in headers {
-        table.raw_set(name.as_str(), lua.create_string(value)?)?;
+        table.raw_set(name, lua.create_string(value)?)?;
     }
     Ok(table)
+}
+
+/// With lower-case names, and without the platform's own.
+fn event_headers(lua: &Lua, encoded: &[u8]) -> mlua::Result<Table> {
+    let own = Headers::decode(encoded).filter(|(name, _)| !name.starts_with(header::RESERVED));
+    let own: Vec<_> = own.map(|(name, value)| (name.to_ascii_lowercase(), value)).collect();
+    headers(lua, own.iter().map(|(name, value)| (name.as_str(), *value)))
 }
 
 /// `ctx.reject(reason)`: the reason may be any value with a JSON form.

@@ -228,12 +228,11 @@ fn encode(call: &Call, value: &Value) -> Read<Bytes> {
 
 fn cause_headers(call: &Call) -> Headers {
     let invocation = &call.run.invocation;
-    let traceparent = Some(&*invocation.traceparent).filter(|t| !t.is_empty()).map(str::to_owned);
     let cause = Cause {
-        source: invocation.cause.clone(),
+        source: invocation.source(),
         function: Some(call.run.function()),
-        version: call.run.code.version().to_owned(),
-        traceparent,
+        version: call.run.code.version().clone(),
+        trace: Some(invocation.trace),
         hops: invocation.hops,
     };
     cause.to_headers().into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
@@ -246,7 +245,7 @@ fn place(call: &Call, topic: &TopicRef, key: Option<Bytes>, value: Bytes, header
         None => {
             let n = call.run.keyless.get();
             call.run.keyless.set(n.wrapping_add(1));
-            let start = xxh3_64(call.run.invocation.id.as_bytes()).wrapping_add(u64::from(n));
+            let start = xxh3_64(&call.run.invocation.id.0.to_le_bytes()).wrapping_add(u64::from(n));
             (start % u64::from(topic.partitions.max(1))) as u32
         }
     };

@@ -205,7 +205,7 @@ impl Running {
             session: session.clone(),
             overlay: self.overlay.clone(),
             now: record.meta.time,
-            invocation: invocation.id.clone(),
+            invocation: invocation.id,
             event: attempt::source(trigger, &record),
         };
         let code = self.around.code.borrow().clone();

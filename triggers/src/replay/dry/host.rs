@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_runtime::{Answer, Host, HostError, HostPage, LogLine, Session, TopicRef};
-use weir_schema::{At, Millis, Offset, Records, Source, StateKey, StateRange};
+use weir_schema::{At, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange};
 
 /// The host of one attempt.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct DryHost {
     pub(super) session: Arc<Session>,
     pub(super) overlay: Rc<RefCell<Overlay>>,
     pub(super) now: Millis,
-    pub(super) invocation: Arc<str>,
+    pub(super) invocation: InvocationId,
     pub(super) event: Source,
 }
 
@@ -57,7 +57,7 @@ impl Host for DryHost {
     }
 
     fn log(&self, line: LogLine<'_>) {
-        line.emit(&self.event, &self.invocation);
+        line.emit(&self.event, self.invocation);
     }
 
     fn chain(&self) -> Answer<String> {
