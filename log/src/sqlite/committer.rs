@@ -5,6 +5,7 @@
 use super::apply::{Batch, Known};
 use super::connection::{self, Readers};
 use super::error::{Failure, log_error};
+use super::events::Appender;
 use super::options::{FaultPoint, SqliteOptions};
 use super::schema;
 use crate::ledger::Ledger;
@@ -212,7 +213,7 @@ impl Committer {
     fn apply(&mut self, members: &Waiting) -> Result<Done, Failure> {
         let connection = self.connection.as_ref().expect("the transaction has begun on it");
         let (known, limits, now) = (&mut self.known, &self.limits, self.clock.now());
-        let mut batch = Batch { connection, known, limits, now };
+        let mut batch = Batch { connection, known, limits, now, events: Appender::new(connection)? };
         let mut done =
             Done { outcomes: Vec::with_capacity(members.len()), applied: Vec::new(), tails: Vec::new() };
         let mut here: HashMap<TxnId, usize> = HashMap::new();
