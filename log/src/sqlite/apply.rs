@@ -10,8 +10,8 @@ use super::topics::Partition;
 use super::{groups, schema, state, topics};
 use crate::limits::raises;
 use crate::{CommitError, LogLimits, Rejection};
+use foldhash::HashMap;
 use rusqlite::Connection;
-use std::collections::HashMap;
 use weir_schema::{At, CatalogVersion, Millis, Offset, Op, Receipt, Records, TableName, Transaction, Write};
 
 /// What the committer knows of the file without asking it; right as long as nobody else has written.

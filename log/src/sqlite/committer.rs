@@ -10,8 +10,8 @@ use super::options::{FaultPoint, SqliteOptions};
 use super::schema;
 use crate::ledger::Ledger;
 use crate::{BoxError, Clock, CommitError, Hint, LogError, LogLimits};
+use foldhash::{HashMap, HashMapExt as _};
 use rusqlite::Connection;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -216,7 +216,7 @@ impl Committer {
         let mut batch = Batch { connection, known, limits, now, events: Appender::new(connection)? };
         let mut done =
             Done { outcomes: Vec::with_capacity(members.len()), applied: Vec::new(), tails: Vec::new() };
-        let mut here: HashMap<TxnId, usize> = HashMap::new();
+        let mut here: HashMap<TxnId, usize> = HashMap::with_capacity(members.len());
         for (index, (transaction, _)) in members.iter().enumerate() {
             let first =
                 here.get(&transaction.id).and_then(|first| done.outcomes[*first].as_ref().ok().cloned());
