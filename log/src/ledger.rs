@@ -1,7 +1,8 @@
 //! What became of the transactions that this process committed last.
 
+use foldhash::HashMap;
 use smallvec::SmallVec;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use weir_schema::{At, Offset, Op, Receipt, Transaction, TxnId};
 
 /// How many receipts are kept …

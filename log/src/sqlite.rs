@@ -15,6 +15,7 @@ mod keeping;
 mod membership;
 mod options;
 mod owner;
+mod room;
 mod schema;
 mod state;
 mod topics;

@@ -5,12 +5,13 @@
 
 use super::check::{self, Stop, Sum};
 use super::error::Failure;
+use super::events::Appender;
 use super::topics::Partition;
-use super::{events, groups, schema, state, topics};
+use super::{groups, schema, state, topics};
 use crate::limits::raises;
 use crate::{CommitError, LogLimits, Rejection};
+use foldhash::HashMap;
 use rusqlite::Connection;
-use std::collections::HashMap;
 use weir_schema::{At, CatalogVersion, Millis, Offset, Op, Receipt, Records, TableName, Transaction, Write};
 
 /// What the committer knows of the file without asking it; right as long as nobody else has written.
@@ -50,7 +51,7 @@ impl Known {
         let mut tails = Vec::new();
         for (at, (partition, changed)) in &mut self.partitions {
             if std::mem::take(changed) {
-                topics::store(connection, *at, partition)?;
+                topics::store(connection, partition)?;
                 tails.push((*at, partition.tail));
             }
         }
@@ -86,6 +87,7 @@ pub(super) struct Batch<'a> {
     pub(super) known: &'a mut Known,
     pub(super) limits: &'a LogLimits,
     pub(super) now: Millis,
+    pub(super) events: Appender<'a>,
 }
 
 impl Batch<'_> {
@@ -129,7 +131,7 @@ impl Batch<'_> {
             let (partition, changed) =
                 self.known.partitions.get_mut(&at).expect("the check has looked every partition up");
             crate::topic::extend_runs(&mut receipt.bases, at, partition.tail);
-            events::append(self.connection, partition, &event, self.now)?;
+            self.events.append(partition, &event, self.now)?;
             *changed = true;
         }
         Ok(receipt)

@@ -5,12 +5,13 @@
 use super::apply::{Batch, Known};
 use super::connection::{self, Readers};
 use super::error::{Failure, log_error};
+use super::events::Appender;
 use super::options::{FaultPoint, SqliteOptions};
 use super::schema;
 use crate::ledger::Ledger;
 use crate::{BoxError, Clock, CommitError, Hint, LogError, LogLimits};
+use foldhash::{HashMap, HashMapExt as _};
 use rusqlite::Connection;
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -212,10 +213,10 @@ impl Committer {
     fn apply(&mut self, members: &Waiting) -> Result<Done, Failure> {
         let connection = self.connection.as_ref().expect("the transaction has begun on it");
         let (known, limits, now) = (&mut self.known, &self.limits, self.clock.now());
-        let mut batch = Batch { connection, known, limits, now };
+        let mut batch = Batch { connection, known, limits, now, events: Appender::new(connection)? };
         let mut done =
             Done { outcomes: Vec::with_capacity(members.len()), applied: Vec::new(), tails: Vec::new() };
-        let mut here: HashMap<TxnId, usize> = HashMap::new();
+        let mut here: HashMap<TxnId, usize> = HashMap::with_capacity(members.len());
         for (index, (transaction, _)) in members.iter().enumerate() {
             let first =
                 here.get(&transaction.id).and_then(|first| done.outcomes[*first].as_ref().ok().cloned());

@@ -10,7 +10,8 @@ use std::time::Duration;
 const BUSY_STEP: Duration = Duration::from_micros(500);
 /// At this many pages in the write-ahead log the committer checkpoints itself: only where the checkpoints of the
 /// other thread never catch up, because every one of them is overtaken by new commits.
-const LATE_CHECKPOINT_PAGES: u32 = 16_384;
+/// In its [room](super::room) the write-ahead log then starts over.
+const LATE_CHECKPOINT_PAGES: u32 = 4096;
 /// How many idle readers are kept.
 const IDLE_READERS: usize = 8;
 /// More than there are different statements.

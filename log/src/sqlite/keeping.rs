@@ -1,7 +1,7 @@
-//! What runs beside the committer: checkpoints, and news of other processes.
+//! What runs beside the committer: checkpoints, room for the write-ahead log, and news of other processes.
 
 use super::committer::merge;
-use super::{connection, schema, topics};
+use super::{connection, room, schema, topics};
 use crate::Hint;
 use crate::keeper::Keeper;
 use rusqlite::Connection;
@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
 /// So many bytes of transactions make one due: enough that pages written again and again are copied once.
 const CHECKPOINT_BYTES: u64 = 4 << 20;
+
+/// So many make room in the write-ahead log worth its while: some sixty commits.
+const ROOM_BYTES: u64 = 1 << 20;
 
 /// Starts the tasks.
 pub(super) fn start(
@@ -74,20 +77,41 @@ async fn keep_checkpointing(
     blocking: tokio::runtime::Handle,
     written: Arc<AtomicU64>,
 ) {
+    let mut has_room = false;
     loop {
         tokio::time::sleep(CHECKPOINT_LOOK).await;
-        if written.load(Ordering::Relaxed) < CHECKPOINT_BYTES {
+        let bytes = written.load(Ordering::Relaxed);
+        if bytes > ROOM_BYTES && !std::mem::replace(&mut has_room, true) {
+            let Some((back, made)) = aside(&blocking, connection, room::make).await else { return };
+            connection = back;
+            if let Err(error) = made {
+                tracing::debug!(%error, "commits take longer until the write-ahead log has grown by itself");
+            }
+        }
+        if bytes < CHECKPOINT_BYTES {
             continue;
         }
         written.store(0, Ordering::Relaxed);
-        let work = blocking.spawn_blocking(move || {
-            let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0));
-            (connection, done)
-        });
-        let Ok((back, done)) = work.await else { return };
+        let checkpoint = |connection: &Connection| {
+            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(0))
+        };
+        let Some((back, done)) = aside(&blocking, connection, checkpoint).await else { return };
         connection = back;
         if let Err(error) = done {
             tracing::warn!(%error, "could not checkpoint the log; the write-ahead log grows until it succeeds");
         }
     }
+}
+
+/// Runs `work` where it may take its time; none: the log is being closed.
+async fn aside<T: Send + 'static>(
+    blocking: &tokio::runtime::Handle,
+    connection: Connection,
+    work: impl FnOnce(&Connection) -> T + Send + 'static,
+) -> Option<(Connection, T)> {
+    let work = move || {
+        let result = work(&connection);
+        (connection, result)
+    };
+    blocking.spawn_blocking(work).await.ok()
 }

@@ -9,6 +9,8 @@ use weir_schema::{At, Millis, Offset, Partitioner, TopicId, TopicName};
 /// What is stored of one partition beside its events.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Partition {
+    /// Its number among all partitions of the log.
+    pub(super) id: i64,
     pub(super) earliest: Offset,
     pub(super) tail: Offset,
     pub(super) last_time: Millis,
@@ -76,14 +78,15 @@ pub(super) fn partitions_of(connection: &Connection, topic: TopicId) -> rusqlite
 
 /// What is stored of a partition; none if there is no such partition.
 pub(super) fn partition(connection: &Connection, at: At) -> rusqlite::Result<Option<Partition>> {
-    let sql = "SELECT earliest, tail, last_ts, bytes FROM partitions WHERE topic = ?1 AND part = ?2";
+    let sql = "SELECT id, earliest, tail, last_ts, bytes FROM partitions WHERE topic = ?1 AND part = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let read = |row: &Row<'_>| {
         Ok(Partition {
-            earliest: offset(row, 0)?,
-            tail: offset(row, 1)?,
-            last_time: Millis(row.get(2)?),
-            bytes: row.get::<_, i64>(3)?.cast_unsigned(),
+            id: row.get(0)?,
+            earliest: offset(row, 1)?,
+            tail: offset(row, 2)?,
+            last_time: Millis(row.get(3)?),
+            bytes: row.get::<_, i64>(4)?.cast_unsigned(),
         })
     };
     statement.query_row((at.topic.0, at.partition), read).optional()
@@ -95,11 +98,10 @@ pub(super) fn known(connection: &Connection, at: At) -> Result<Partition, Failur
 }
 
 /// Stores what has changed of a partition.
-pub(super) fn store(connection: &Connection, at: At, partition: &Partition) -> rusqlite::Result<()> {
-    let sql = "UPDATE partitions SET earliest = ?3, tail = ?4, last_ts = ?5, bytes = ?6 WHERE topic = ?1 AND part = ?2";
+pub(super) fn store(connection: &Connection, partition: &Partition) -> rusqlite::Result<()> {
+    let sql = "UPDATE partitions SET earliest = ?2, tail = ?3, last_ts = ?4, bytes = ?5 WHERE id = ?1";
     let values = (
-        at.topic.0,
-        at.partition,
+        partition.id,
         partition.earliest.0.cast_signed(),
         partition.tail.0.cast_signed(),
         partition.last_time.0,
