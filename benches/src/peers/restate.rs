@@ -151,7 +151,7 @@ impl Installed {
         let theirs = syncs::per_request(&theirs_trace, || Ok(theirs.calls.load(1)?.requests))?;
         Ok(vec![format!(
             "Durable calls: over one connection Weir syncs {ours:.2} times a call (its one log, once for all that wait), \
-             Restate {theirs:.2} times (its log; counted by `strace` in a run of its own)."
+             Restate {theirs:.2} times (counted by `strace` in a run of its own)."
         )])
     }
 }

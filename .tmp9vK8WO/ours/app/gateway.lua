@@ -1,1 +1,0 @@
-return {{'GET', '/', 'ready'}}
