@@ -22,59 +22,18 @@ pub(crate) fn run() -> anyhow::Result<Beside> {
     let data = tempfile::tempdir_in(".")?;
     let ours = durable::start(&new_folder(data.path(), "ours")?, None)?;
     let theirs = installed.start(&new_folder(data.path(), "theirs")?, None)?;
-    std::thread::sleep(Duration::from_secs(1)); // idle: what starting took is given back
-    let memory = (ours.server.memory()?, theirs.calls.server.memory()?);
-    theirs.calls.load(CONNECTIONS)?; // the handler's engine compiles what is often run
-    let many = paired(&ours, &theirs.calls, CONNECTIONS)?;
-    let one = paired(&ours, &theirs.calls, 1)?;
-    let ready = (ours.ready.as_secs_f64() * 1e3, theirs.calls.ready.as_secs_f64() * 1e3);
-    let handler = theirs.handler.memory()?;
+    let idle = installed.idle(&ours, &theirs.calls)?;
+    let mut rows = installed.called(&ours, &theirs.calls)?;
+    rows.extend(idle);
+    let handler_mib = theirs.handler.memory()?;
     drop((ours, theirs)); // what follows has the machine for itself
-    let row = |path: &str, (ours, reference): (String, String), value, target| Row {
-        path: path.into(),
-        against: installed.version.clone(),
-        ours,
-        reference,
-        value,
-        target,
-    };
-    let shown = |(ours, theirs): &(Load, Load)| (ours.shown(), theirs.shown());
-    let mut notes = installed.syncs(data.path())?;
-    notes.push(format!(
-        "Restate as it comes (its defaults, one node, 24 partitions), its handler in Node {} with {handler:.0} MiB \
-         beside the server. It is ready when its ingress says that it is healthy; Weir when it has answered its first \
-         durable call.",
+    let setting = format!(
+        "Restate as it comes (its defaults, one node, 24 partitions), its handler in Node {} with {handler_mib:.0} MiB \
+         after the load, beside the server. It is ready when its ingress says that it is healthy; Weir when it has \
+         answered its first durable call.",
         installed.node
-    ));
-    Ok(Beside {
-        rows: vec![
-            row(
-                "durable call with state, embedded, 64 connections",
-                shown(&many),
-                many.0.per_second / many.1.per_second,
-                Target::AtLeast(10.0),
-            ),
-            row(
-                "durable call with state, embedded, one connection, p50",
-                shown(&one),
-                one.1.p50_ms / one.0.p50_ms,
-                Target::None,
-            ),
-            row(
-                "from exec to ready",
-                (format!("{:.0} ms", ready.0), format!("{:.0} ms", ready.1)),
-                ready.1 / ready.0,
-                Target::None,
-            ),
-            row(
-                "idle memory",
-                (format!("{:.0} MiB", memory.0), format!("{:.0} MiB", memory.1)),
-                memory.1 / memory.0,
-                Target::None,
-            ),
-        ],
-        notes,
-    })
+    );
+    Ok(Beside { rows, notes: vec![installed.syncs(data.path())?, setting] })
 }
 
 fn new_folder(parent: &Path, name: &str) -> anyhow::Result<PathBuf> {
@@ -142,17 +101,56 @@ impl Installed {
         Ok(Restate { calls, handler })
     }
 
+    /// Before any load.
+    fn idle(&self, ours: &Durable, theirs: &Durable) -> anyhow::Result<Vec<Row>> {
+        std::thread::sleep(Duration::from_secs(1)); // what starting took is given back
+        let row = |path: &str, unit: &str, ours: f64, theirs: f64| {
+            let shown = |figure: f64| format!("{figure:.0} {unit}");
+            self.row(path, (shown(ours), shown(theirs)), theirs / ours, Target::None)
+        };
+        let ms = |durable: &Durable| durable.ready.as_secs_f64() * 1e3;
+        Ok(vec![
+            row("from exec to ready", "ms", ms(ours), ms(theirs)),
+            row("idle memory", "MiB", ours.server.memory()?, theirs.server.memory()?),
+        ])
+    }
+
+    /// Under load.
+    fn called(&self, ours: &Durable, theirs: &Durable) -> anyhow::Result<Vec<Row>> {
+        theirs.load(CONNECTIONS)?; // the handler's engine compiles what is often run
+        let (many, their_many) = paired(ours, theirs, CONNECTIONS)?;
+        let (one, their_one) = paired(ours, theirs, 1)?;
+        Ok(vec![
+            self.row(
+                "durable call with state, embedded, 64 connections",
+                (many.shown(), their_many.shown()),
+                many.per_second / their_many.per_second,
+                Target::AtLeast(10.0),
+            ),
+            self.row(
+                "durable call with state, embedded, one connection, p50",
+                (one.shown(), their_one.shown()),
+                their_one.p50_ms / one.p50_ms,
+                Target::None,
+            ),
+        ])
+    }
+
+    fn row(&self, path: &str, (ours, reference): (String, String), value: f64, target: Target) -> Row {
+        Row { path: path.into(), against: self.version.clone(), ours, reference, value, target }
+    }
+
     /// What both sync when calls come one after the other.
-    fn syncs(&self, data: &Path) -> anyhow::Result<Vec<String>> {
+    fn syncs(&self, data: &Path) -> anyhow::Result<String> {
         let (ours_trace, theirs_trace) = (data.join("ours.syncs"), data.join("theirs.syncs"));
         let ours = durable::start(&new_folder(data, "ours traced")?, Some(&ours_trace))?;
         let ours = syncs::per_request(&ours_trace, || Ok(ours.load(1)?.requests))?;
         let theirs = self.start(&new_folder(data, "theirs traced")?, Some(&theirs_trace))?;
         let theirs = syncs::per_request(&theirs_trace, || Ok(theirs.calls.load(1)?.requests))?;
-        Ok(vec![format!(
+        Ok(format!(
             "Durable calls: over one connection Weir syncs {ours:.2} times a call (its one log, once for all that wait), \
              Restate {theirs:.2} times (counted by `strace` in a run of its own)."
-        )])
+        ))
     }
 }
 
