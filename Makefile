@@ -1,7 +1,7 @@
 # Weir: one binary. `make run` serves an example, `make test` checks everything.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint bench soak install require
+.PHONY: help run test fmt lint bench bench-peers soak install require
 
 EXAMPLE ?= hello
 CARGO ?= cargo
@@ -11,7 +11,7 @@ TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: require ## Build and serve examples/hello (EXAMPLE=shop for another)
 	$(CARGO) run --release --locked --package weir-cli -- dev examples/$(EXAMPLE)
@@ -31,6 +31,10 @@ fmt: require ## Format the code
 bench: require ## What we claim about speed, measured on this machine into docs/benchmarks.md
 	@sh scripts/require-bench
 	$(CARGO) run --release --locked --package weir-benches
+
+bench-peers: require ## Weir beside Restate, JetStream and nginx, on the same work, into docs/benchmarks.md
+	@sh scripts/require-bench peers
+	$(CARGO) run --release --locked --package weir-benches -- peers
 
 soak: require ## Kill and restart a server under load for long (SOAK_KILLS=200)
 	$(CARGO) build --release --locked --package weir-cli

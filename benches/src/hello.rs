@@ -1,8 +1,10 @@
 //! The gateway's hello against nginx with Lua: one worker each, CPU per request, isolation and limits on.
 
-use crate::measure::{ROUNDS, median};
-use crate::process::{Server, free_port, wait_for, weir, wrk};
+use crate::load::{Load, wrk};
+use crate::measure::{in_turns, median};
+use crate::process::{Server, free_port, wait_for};
 use crate::report::{Row, Target};
+use crate::weir::Weir;
 use anyhow::Context as _;
 use std::fs;
 use std::path::Path;
@@ -12,60 +14,55 @@ const SECONDS: u32 = 3;
 
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let (ours_port, theirs_port) = (free_port()?, free_port()?);
-    let ours = start_weir(&folder.path().join("hello"), ours_port)?;
+    let ours = start_weir(&folder.path().join("hello"))?;
+    let theirs_port = free_port()?;
     let theirs = start_nginx(folder.path(), theirs_port)?;
-    let (mut a, mut b) = (Vec::new(), Vec::new());
-    let (mut rates, mut tails) = ((Vec::new(), Vec::new()), (String::new(), String::new()));
-    for _ in 0..ROUNDS {
-        for (server, port, path, cpu, rate, tail) in [
-            (&ours, ours_port, "/hello", &mut a, &mut rates.0, &mut tails.0),
-            (&theirs, theirs_port, "/hello", &mut b, &mut rates.1, &mut tails.1),
-        ] {
-            let before = server.cpu()?;
-            let load = wrk(&format!("http://127.0.0.1:{port}{path}"), SECONDS)?;
-            cpu.push((server.cpu()? - before) / load.requests * 1e6);
-            rate.push(load.per_second);
-            *tail = load.p99;
-        }
-    }
-    let (ours_cpu, theirs_cpu) = (median(&mut a), median(&mut b));
+    let (ours, theirs) =
+        in_turns(|| Hello::measure(&ours.server, ours.port), || Hello::measure(&theirs, theirs_port))?;
+    let (ours, theirs) = (Hello::median(&ours), Hello::median(&theirs));
     Ok(vec![Row {
         path: "gateway, hello function, isolation and limits on".into(),
         against: "nginx + Lua, CPU per request".into(),
-        ours: format!("{ours_cpu:.1} µs ({:.0}/s, p99 {})", median(&mut rates.0), tails.0),
-        reference: format!("{theirs_cpu:.1} µs ({:.0}/s, p99 {})", median(&mut rates.1), tails.1),
-        value: theirs_cpu / ours_cpu,
+        ours: ours.shown(),
+        reference: theirs.shown(),
+        value: theirs.cpu_us / ours.cpu_us,
         target: Target::AtLeast(1.0),
     }])
 }
 
-fn start_weir(folder: &Path, port: u16) -> anyhow::Result<Server> {
-    for part in ["app", "config"] {
-        fs::create_dir_all(folder.join(part))?;
+/// One server's figures.
+#[derive(Debug)]
+struct Hello {
+    /// CPU of the server for each request.
+    cpu_us: f64,
+    load: Load,
+}
+
+impl Hello {
+    fn measure(server: &Server, port: u16) -> anyhow::Result<Self> {
+        let before = server.cpu()?;
+        let load = wrk(&format!("http://127.0.0.1:{port}/hello"), 64, SECONDS, None)?;
+        Ok(Self { cpu_us: (server.cpu()? - before) / load.requests * 1e6, load })
     }
-    fs::write(folder.join("app/gateway.lua"), "return {{\"GET\", \"/hello\", \"hello\"}}\n")?;
-    fs::write(folder.join("app/hello.lua"), "return function() return \"hello\" end\n")?;
-    fs::write(folder.join("config/application.yml"), "appName: hello\n")?;
-    let admin = free_port()?;
-    let proxy = free_port()?;
-    let server = Server::start(
-        Command::new(weir()?)
-            .args(["start", "--workers", "1", "--log", "memory"])
-            .args([
-                "--listen".to_owned(),
-                format!("127.0.0.1:{port}"),
-                "--admin".to_owned(),
-                format!("127.0.0.1:{admin}"),
-                "--write-proxy".to_owned(),
-                format!("127.0.0.1:{proxy}"),
-                "--log-level".to_owned(),
-                "warn".to_owned(),
-            ])
-            .arg(folder),
-    )?;
-    wait_for(port)?;
-    Ok(server)
+
+    fn median(rounds: &[Self]) -> Self {
+        let loads: Vec<Load> = rounds.iter().map(|r| r.load.clone()).collect();
+        let cpu_us = median(&mut rounds.iter().map(|r| r.cpu_us).collect::<Vec<_>>());
+        Self { cpu_us, load: Load::median(&loads) }
+    }
+
+    fn shown(&self) -> String {
+        format!("{:.1} µs ({:.0}/s, p99 {:.2} ms)", self.cpu_us, self.load.per_second, self.load.p99_ms)
+    }
+}
+
+fn start_weir(folder: &Path) -> anyhow::Result<Weir> {
+    let files = [
+        ("app/gateway.lua", "return {{'GET', '/hello', 'hello'}}"),
+        ("app/hello.lua", "return function() return 'hello' end"),
+        ("config/application.yml", "appName: hello\n"),
+    ];
+    Weir::start(folder, &files, &["--workers", "1", "--log", "memory"], ("GET", "/hello"), None)
 }
 
 fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {

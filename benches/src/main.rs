@@ -1,41 +1,63 @@
 //! `make bench`: the figures of `docs/benchmarks.md`, each beside its reference in the same run, medians of rounds that
-//! alternate between the two. Only ratios mean something from one machine to the next.
+//! alternate between the two. Only ratios mean something from one machine to the next. `make bench-peers` is
+//! its command `peers`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its figures are for people")]
 
 mod append;
+mod durable;
 mod hello;
+mod http;
+mod load;
 mod measure;
 mod node;
+mod peers;
 mod probe;
 mod process;
 mod report;
 mod start;
+mod syncs;
 mod trigger;
+mod weir;
 
 use anyhow::Context as _;
-use report::Row;
+use report::{Part, Row};
 
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 4] =
-    [("append", append::run), ("trigger", trigger::run), ("start", start::run), ("hello", hello::run)];
+const BENCHES: [Bench; 5] = [
+    ("append", append::run),
+    ("trigger", trigger::run),
+    ("start", start::run),
+    ("hello", hello::run),
+    ("durable", durable::run),
+];
 
 fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    match wanted.split_first() {
+        Some((first, peers)) if first == "peers" => peers::run(peers),
+        _ => targets(&wanted),
+    }
+}
+
+/// Measures what is wanted of `BENCHES`; nothing named is all, and only all is written down.
+fn targets(wanted: &[String]) -> anyhow::Result<()> {
     let before = probe::Probe::take()?;
     let mut rows = Vec::new();
-    for (name, bench) in BENCHES.iter().filter(|(n, _)| wanted.is_empty() || wanted.iter().any(|w| w == n)) {
+    for (name, bench) in BENCHES.iter().filter(|(name, _)| is_wanted(wanted, name)) {
         eprintln!("{name} …");
         let measured = bench().with_context(|| format!("measure {name}"))?;
         measured.iter().for_each(|row| println!("{row}"));
         rows.extend(measured);
     }
-    let after = probe::Probe::take()?;
     if wanted.is_empty() {
-        report::write(&rows, &before, &after)?;
-        println!("written to docs/benchmarks.md");
+        report::write(Part::Targets, &rows, (&before, &probe::Probe::take()?), &[])?;
     }
     Ok(())
+}
+
+fn is_wanted(wanted: &[String], name: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|w| w == name)
 }

@@ -9,15 +9,24 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Medians of two things that are measured in turns.
-pub(crate) fn paired(
-    mut ours: impl FnMut() -> anyhow::Result<f64>,
-    mut theirs: impl FnMut() -> anyhow::Result<f64>,
-) -> anyhow::Result<(f64, f64)> {
+/// Two things measured in turns, so that a machine that slows down slows both.
+pub(crate) fn in_turns<T>(
+    mut ours: impl FnMut() -> anyhow::Result<T>,
+    mut theirs: impl FnMut() -> anyhow::Result<T>,
+) -> anyhow::Result<(Vec<T>, Vec<T>)> {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         a.push(ours()?);
         b.push(theirs()?);
     }
+    Ok((a, b))
+}
+
+/// Medians of two things that are measured in turns.
+pub(crate) fn paired(
+    ours: impl FnMut() -> anyhow::Result<f64>,
+    theirs: impl FnMut() -> anyhow::Result<f64>,
+) -> anyhow::Result<(f64, f64)> {
+    let (mut a, mut b) = in_turns(ours, theirs)?;
     Ok((median(&mut a), median(&mut b)))
 }

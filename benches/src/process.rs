@@ -1,5 +1,6 @@
-//! Other programs: servers under load, what they use, what is sent to them.
+//! Other programs: servers under load, and what they use.
 
+use crate::syncs;
 use anyhow::{Context as _, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -16,6 +17,14 @@ impl Server {
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
         Ok(Self(child.with_context(|| format!("start {command:?}"))?))
+    }
+
+    /// Starts it; with `traced`, each of its syncs leaves a line there.
+    pub(crate) fn start_traced(mut command: Command, traced: Option<&Path>) -> anyhow::Result<Self> {
+        match traced {
+            Some(file) => Self::start(&mut syncs::traced(&command, file)),
+            None => Self::start(&mut command),
+        }
     }
 
     /// CPU seconds of the process and its children so far.
@@ -64,10 +73,14 @@ pub(crate) fn weir() -> anyhow::Result<PathBuf> {
     if !built.success() {
         bail!("the release binary does not build");
     }
+    Ok(target_folder()?.join("release/weir"))
+}
+
+/// The folder that cargo builds into.
+pub(crate) fn target_folder() -> anyhow::Result<PathBuf> {
     let target = Command::new("cargo").args(["metadata", "--format-version=1", "--no-deps"]).output()?;
     let metadata: serde_json::Value = serde_json::from_slice(&target.stdout)?;
-    let folder = metadata["target_directory"].as_str().context("cargo knows its target folder")?;
-    Ok(Path::new(folder).join("release/weir"))
+    Ok(metadata["target_directory"].as_str().context("cargo knows its target folder")?.into())
 }
 
 /// A TCP port that was free a moment ago.
@@ -85,29 +98,4 @@ pub(crate) fn wait_for(port: u16) -> anyhow::Result<()> {
         std::thread::sleep(Duration::from_millis(1));
     }
     Ok(())
-}
-
-/// Requests a second that `wrk` got through, for `seconds`, over 64 connections.
-pub(crate) fn wrk(url: &str, seconds: u32) -> anyhow::Result<Load> {
-    let out = Command::new("wrk").args(["-t1", "-c64", &format!("-d{seconds}s"), "--latency", url]).output();
-    let out = out.context("run wrk (Debian: apt-get install wrk)")?;
-    let text = String::from_utf8_lossy(&out.stdout);
-    if text.contains("Non-2xx") || !out.status.success() {
-        bail!("wrk met errors: {text}");
-    }
-    let after = |label: &str| text.lines().find_map(|l| l.trim().strip_prefix(label)).map(str::trim);
-    let requests = text.lines().find(|l| l.contains("requests in")).and_then(|l| l.split_whitespace().next());
-    Ok(Load {
-        requests: requests.context("wrk prints its requests")?.parse()?,
-        per_second: after("Requests/sec:").context("wrk prints a rate")?.parse()?,
-        p99: after("99%").unwrap_or("?").to_owned(),
-    })
-}
-
-/// What `wrk` measured.
-#[derive(Debug)]
-pub(crate) struct Load {
-    pub(crate) requests: f64,
-    pub(crate) per_second: f64,
-    pub(crate) p99: String,
 }

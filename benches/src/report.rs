@@ -27,14 +27,18 @@ pub(crate) struct Row {
 pub(crate) enum Target {
     AtLeast(f64),
     AtMost(f64),
+    /// It is there to be looked at.
+    None,
 }
 
 impl Target {
-    fn is_met(self, value: f64) -> bool {
-        match self {
+    fn verdict(self, value: f64) -> &'static str {
+        let is_met = match self {
             Self::AtLeast(bound) => value >= bound,
             Self::AtMost(bound) => value <= bound,
-        }
+            Self::None => return "",
+        };
+        if is_met { "met " } else { "**short** " }
     }
 }
 
@@ -43,39 +47,119 @@ impl fmt::Display for Target {
         match self {
             Self::AtLeast(bound) => write!(f, "≥ {bound}"),
             Self::AtMost(bound) => write!(f, "≤ {bound}"),
+            Self::None => f.write_str("—"),
         }
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let met = if self.target.is_met(self.value) { "met" } else { "**short**" };
+        let verdict = self.target.verdict(self.value);
         write!(
             f,
-            "| {} | {} | {} | {} | {:.2} | {} | {met} |",
+            "| {} | {} | {} | {} | {:.2} | {} | {verdict}|",
             self.path, self.against, self.ours, self.reference, self.value, self.target
         )
     }
 }
 
-/// Writes the page anew.
-pub(crate) fn write(rows: &[Row], before: &Probe, after: &Probe) -> anyhow::Result<()> {
-    let mut page = String::from(
-        "# What was measured\n\nWritten by `make bench`. Ratios are of one run on one machine; the machine is probed \
-         before and after, because disks change their mind. What holds the rows that fall short is in \
-         [performance.md](performance.md).\n\n",
-    );
+/// The parts of the page: each is written alone, and the other kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Targets,
+    Peers,
+}
+
+/// Between the two parts.
+const PEERS: &str = "\n## Beside what you would pick instead\n";
+
+const FILE: &str = "docs/benchmarks.md";
+
+/// Writes one part of the page: its introduction, the machine, its rows, and what is to be said of them.
+pub(crate) fn write(
+    part: Part,
+    rows: &[Row],
+    probes: (&Probe, &Probe),
+    notes: &[String],
+) -> anyhow::Result<()> {
+    let old = std::fs::read_to_string(FILE).unwrap_or_default();
+    let page = replaced(&old, part, &text(part, rows, probes, notes)?);
+    std::fs::write(FILE, page)
+        .with_context(|| format!("write {FILE} (run it from the repository's root)"))?;
+    println!("written to {FILE}");
+    Ok(())
+}
+
+/// The page with one of its parts anew.
+fn replaced(page: &str, part: Part, text: &str) -> String {
+    let (targets, peers) = page.split_once(PEERS).unwrap_or((page, ""));
+    let (targets, peers) = match part {
+        Part::Targets => (text, peers),
+        Part::Peers => (targets, text),
+    };
+    if peers.is_empty() { targets.to_owned() } else { format!("{targets}{PEERS}{peers}") }
+}
+
+fn text(part: Part, rows: &[Row], probes: (&Probe, &Probe), notes: &[String]) -> anyhow::Result<String> {
+    let (before, after) = probes;
+    let mut text = String::from(match part {
+        Part::Targets => {
+            "# What was measured\n\nWritten by `make bench`. Ratios are of one run on one machine; the machine is probed \
+             before and after, because disks change their mind. What holds the rows that fall short is in \
+             [performance.md](performance.md).\n\n"
+        }
+        Part::Peers => {
+            "\nWritten by `make bench-peers`: the same work, in the same run, on the same machine, client and servers \
+             together. Medians of rounds in turns.\n\n"
+        }
+    });
     writeln!(
-        page,
+        text,
         "{}\n\nSync of 300 bytes (p50): {:.3} ms before, {:.3} ms after.\n",
         before.machine, before.sync_ms, after.sync_ms
     )?;
-    page.push_str(
+    text.push_str(
         "| path | against | ours | reference | value | target | |\n|---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        writeln!(page, "{row}")?;
+        writeln!(text, "{row}")?;
     }
-    std::fs::write("docs/benchmarks.md", page)
-        .context("write docs/benchmarks.md (run it from the repository's root)")
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    for note in notes {
+        writeln!(text, "- {note}")?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_is_written_anew_and_the_other_kept() {
+        let page = replaced("", Part::Targets, "# What\n\nfirst\n");
+        assert_eq!(page, "# What\n\nfirst\n");
+        let page = replaced(&page, Part::Peers, "\npeers\n");
+        let page = replaced(&page, Part::Targets, "# What\n\nsecond\n");
+        assert_eq!(page, format!("# What\n\nsecond\n{PEERS}\npeers\n"));
+        let page = replaced(&page, Part::Peers, "\nothers\n");
+        assert_eq!(page, format!("# What\n\nsecond\n{PEERS}\nothers\n"));
+    }
+
+    #[test]
+    fn a_row_without_a_target_is_neither_met_nor_short() {
+        let row = |target| Row {
+            path: "p".into(),
+            against: "a".into(),
+            ours: "1".into(),
+            reference: "2".into(),
+            value: 0.5,
+            target,
+        };
+        assert_eq!(row(Target::None).to_string(), "| p | a | 1 | 2 | 0.50 | — | |");
+        assert_eq!(row(Target::AtLeast(1.0)).to_string(), "| p | a | 1 | 2 | 0.50 | ≥ 1 | **short** |");
+        assert_eq!(row(Target::AtMost(1.0)).to_string(), "| p | a | 1 | 2 | 0.50 | ≤ 1 | met |");
+    }
 }
