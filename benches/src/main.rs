@@ -23,6 +23,10 @@ mod weir;
 use anyhow::Context as _;
 use report::{Part, Row};
 
+/// As the `weir` binary has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 

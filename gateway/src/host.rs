@@ -30,7 +30,7 @@ pub(crate) type Immediate = RefCell<HashMap<u32, Vec<(At, Offset)>>>;
 /// What an attempt has read.
 #[derive(Default, Debug)]
 struct Seen {
-    rows: HashMap<StateKey, Option<Versioned>>,
+    rows: foldhash::HashMap<StateKey, Option<Versioned>>,
     reads: Vec<Read>,
 }
 

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use std::net::{IpAddr, SocketAddr};
 use weir_runtime::{Args, HttpContext};
-use weir_schema::TraceContext;
+use weir_schema::{Headers, TraceContext};
 
 /// Why a body was not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,8 +71,10 @@ pub(crate) fn of_route(
     let query = parse_form(uri.query().unwrap_or_default().as_bytes());
     let (json, form) = read_args(headers, body)?;
     let args = Args::Merged { params: matched.params.clone(), query: query.clone(), body: json, form };
-    let context = context(method, uri, headers, body, remote);
-    Ok((args, HttpContext { params: matched.params.clone(), query, ..context }))
+    let mut context = context(method, uri, headers, body, remote);
+    context.params.clone_from(&matched.params);
+    context.query = query;
+    Ok((args, context))
 }
 
 /// What a private function is given: the body alone.
@@ -89,16 +91,18 @@ pub(crate) fn of_private(
 }
 
 fn context(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes, remote: IpAddr) -> HttpContext {
+    let mut encoded = Vec::with_capacity(256);
+    for (name, value) in headers {
+        Headers::encode(&mut encoded, name.as_str(), value.as_bytes());
+    }
     HttpContext {
         method: method.as_str().to_owned(),
         path: uri.path().to_owned(),
-        headers: headers
-            .iter()
-            .map(|(n, v)| (n.as_str().to_owned(), Bytes::copy_from_slice(v.as_bytes())))
-            .collect(),
+        params: Vec::new(),
+        query: Vec::new(),
+        headers: encoded.into(),
         body: body.clone(),
-        remote_addr: remote.to_string(),
-        ..HttpContext::default()
+        remote_addr: remote,
     }
 }
 

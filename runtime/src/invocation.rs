@@ -1,6 +1,7 @@
 //! What is to be run.
 
 use bytes::Bytes;
+use std::net::IpAddr;
 use std::time::Duration;
 use weir_schema::{FunctionName, InvocationId, Millis, Offset, Source, TopicName, TraceContext};
 
@@ -70,7 +71,7 @@ pub enum Origin {
 }
 
 /// The fields of `ctx` from HTTP.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpContext {
     /// `GET`, …
     pub method: String,
@@ -80,12 +81,12 @@ pub struct HttpContext {
     pub params: Vec<(String, String)>,
     /// In order; none: a name without a value.
     pub query: Vec<(String, Option<String>)>,
-    /// Lower-case names; values that are not UTF-8 keep their bytes.
-    pub headers: Vec<(String, Bytes)>,
+    /// As [`weir_schema::Headers`] reads them, names in lower case; values that are not UTF-8 keep their bytes.
+    pub headers: Bytes,
     /// The raw body.
     pub body: Bytes,
     /// The client's address, without its port.
-    pub remote_addr: String,
+    pub remote_addr: IpAddr,
 }
 
 /// The fields of `ctx` from a trigger.

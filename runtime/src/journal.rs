@@ -2,8 +2,9 @@
 
 use crate::Effects;
 use bytes::Bytes;
-use std::collections::HashMap;
-use weir_schema::{At, FunctionName, Op, RecordsBuilder, StateKey, StateRange, TableName, counter};
+use weir_schema::{
+    At, FunctionName, Millis, Offset, Op, RecordsBuilder, StateKey, StateRange, TableName, counter,
+};
 
 /// An event to append.
 #[derive(Clone, Debug)]
@@ -11,14 +12,14 @@ pub(crate) struct NewRecord {
     pub(crate) at: At,
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Bytes,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    /// As [`weir_schema::Headers`] reads them.
+    pub(crate) headers: Vec<u8>,
 }
 
 impl NewRecord {
     /// The bytes that count for the limits.
     pub(crate) fn bytes(&self) -> usize {
-        let headers = self.headers.iter().map(|(n, v)| n.len() + v.len()).sum::<usize>();
-        self.key.as_ref().map_or(0, Bytes::len) + self.value.len() + headers
+        self.key.as_ref().map_or(0, Bytes::len) + self.value.len() + self.headers.len()
     }
 }
 
@@ -27,7 +28,7 @@ impl NewRecord {
 pub(crate) struct Journal {
     events: Vec<NewRecord>,
     writes: Vec<(StateKey, Op)>,
-    index: HashMap<StateKey, usize>,
+    index: foldhash::HashMap<StateKey, usize>,
     /// What stood before each change of `writes`; none: nothing did.
     undo: Vec<(usize, Option<Op>)>,
     writers: Vec<(FunctionName, TableName)>,
@@ -144,8 +145,8 @@ pub(crate) fn records(events: &[NewRecord]) -> weir_schema::Records {
     }
     let mut builder = RecordsBuilder::with_capacity(events.len(), events.iter().map(NewRecord::bytes).sum());
     for event in events {
-        let headers = event.headers.iter().map(|(n, v)| (n.as_str(), v.as_slice()));
-        builder.push(event.at, event.key.as_deref(), Some(&event.value), headers);
+        let (key, value) = (event.key.as_deref(), Some(&event.value[..]));
+        builder.push_encoded(event.at, Offset::ZERO, Millis(0), key, value, &event.headers);
     }
     builder.build()
 }
@@ -159,7 +160,7 @@ fn bounded(sum: Option<i64>) -> Result<i64, AddError> {
     sum.filter(|n| n.unsigned_abs() < 1 << 53).ok_or(AddError::TooLarge)
 }
 
-fn put(counter: i64, expires: Option<weir_schema::Millis>) -> Op {
+fn put(counter: i64, expires: Option<Millis>) -> Op {
     Op::Put { value: counter.to_string().into(), expires }
 }
 

@@ -4,7 +4,7 @@
 
 use crate::spans::{Span, SpanClock, SpanKind, SpanSink};
 use crate::{CalledFunction, Effects, TopicRef};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -23,8 +23,8 @@ pub struct Session {
     clock: Arc<dyn Clock>,
     env: BTreeMap<String, String>,
     sequence: AtomicU64,
-    topics: RwLock<HashMap<String, TopicRef>>,
-    writers: Mutex<HashSet<(FunctionName, TableName)>>,
+    topics: RwLock<foldhash::HashMap<String, TopicRef>>,
+    writers: Mutex<foldhash::HashSet<(FunctionName, TableName)>>,
     reserved: Mutex<Reserved>,
     has_reserved: AtomicBool,
     spans: Option<Arc<dyn SpanSink>>,

@@ -1,7 +1,8 @@
 //! Why an event exists: recorded in its headers from the first version on.
 
-use crate::{FunctionName, Offset, Record, TopicName, TraceContext};
-use std::fmt;
+use crate::{FunctionName, Headers, Offset, Record, TopicName, TraceContext};
+use bytes::BufMut;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 /// Names of the headers that the platform writes. All others that begin with `weir-` are reserved too.
@@ -84,23 +85,27 @@ pub struct CauseError {
 }
 
 impl Cause {
-    /// The headers that record it, in a fixed order.
-    #[must_use]
-    pub fn to_headers(&self) -> Vec<(&'static str, String)> {
-        let mut headers = vec![(header::CAUSE, self.source.to_string())];
+    /// Appends the headers that record it, in a fixed order, as a log stores headers.
+    pub fn encode(&self, to: &mut impl BufMut) {
+        let mut text = String::with_capacity(64);
+        let mut put = |name: &str, value: &dyn fmt::Display| {
+            text.clear();
+            write!(text, "{value}").expect("a text takes everything");
+            Headers::encode(to, name, text.as_bytes());
+        };
+        put(header::CAUSE, &self.source);
         if let Some(function) = &self.function {
-            headers.push((header::FUNCTION, function.to_string()));
+            put(header::FUNCTION, function);
         }
         if !self.version.is_empty() {
-            headers.push((header::VERSION, self.version.to_string()));
+            put(header::VERSION, &self.version);
         }
         if self.hops > 0 {
-            headers.push((header::HOPS, self.hops.to_string()));
+            put(header::HOPS, &self.hops);
         }
         if let Some(trace) = &self.trace {
-            headers.push((header::TRACEPARENT, trace.to_string()));
+            put(header::TRACEPARENT, trace);
         }
-        headers
     }
 
     /// Reads the cause of a stored event; none if it records no source (an outside Kafka producer's).
@@ -136,12 +141,14 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{At, RecordsBuilder, TopicId};
+    use crate::{At, Millis, RecordsBuilder, TopicId};
 
-    fn stored(headers: &[(&str, String)]) -> crate::Records {
+    fn stored(cause: &Cause) -> crate::Records {
+        let mut headers = Vec::new();
+        cause.encode(&mut headers);
         let mut builder = RecordsBuilder::default();
         let at = At { topic: TopicId(0), partition: 0 };
-        builder.push(at, None, None, headers.iter().map(|(n, v)| (*n, v.as_bytes())));
+        builder.push_encoded(at, Offset::ZERO, Millis(0), None, None, &headers);
         builder.build()
     }
 
@@ -160,7 +167,7 @@ mod tests {
                 trace: Some(TraceContext::root(7, 8, true)),
                 hops: 4,
             };
-            let records = stored(&cause.to_headers());
+            let records = stored(&cause);
             assert_eq!(Cause::of(&records.get(0).expect("one")), Some(cause));
         }
     }

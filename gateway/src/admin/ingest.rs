@@ -14,8 +14,8 @@ use std::sync::Arc;
 use weir_log::{CommitError, Log, TopicInfo};
 use weir_runtime::{Session, SpanKind};
 use weir_schema::{
-    At, Cause, InvocationId, NewEvent, Receipt, RecordsBuilder, Source, TraceContext, Transaction,
-    event_from_json,
+    At, Cause, Headers, InvocationId, Millis, NewEvent, Offset, Receipt, RecordsBuilder, Source,
+    TraceContext, Transaction, event_from_json,
 };
 
 pub(super) async fn append(
@@ -61,15 +61,19 @@ pub(crate) async fn append_events(
         return Ok(Receipt::default());
     }
     let request = InvocationId(fastrand::u128(..)).to_string();
-    let cause = Cause {
+    let mut cause = Cause {
         source: Source::Invocation(request),
         function: None,
         version: "".into(),
-        trace: Some(*trace),
+        trace: None,
         hops: 0,
     };
-    let cause = cause.to_headers();
+    let (mut untraced, mut traced) = (Vec::new(), Vec::new());
+    cause.encode(&mut untraced);
+    cause.trace = Some(*trace);
+    cause.encode(&mut traced);
     let mut builder = RecordsBuilder::default();
+    let mut headers = Vec::new();
     let mut spread = fastrand::u32(..);
     for event in events {
         let partition = match &event.key {
@@ -82,13 +86,13 @@ pub(crate) async fn append_events(
         let at = At { topic: topic.id, partition };
         // a client's own traceparent on the event is the event's
         let own = event.headers.iter().any(|(n, _)| n == weir_schema::header::TRACEPARENT);
-        let ours = cause.iter().filter(|(n, _)| !own || *n != weir_schema::header::TRACEPARENT);
-        let headers = event
-            .headers
-            .iter()
-            .map(|(n, v)| (n.as_str(), &**v))
-            .chain(ours.map(|(n, v)| (*n, v.as_bytes())));
-        builder.push(at, event.key.as_deref(), event.value.as_deref(), headers);
+        headers.clear();
+        for (name, value) in &event.headers {
+            Headers::encode(&mut headers, name, value);
+        }
+        headers.extend_from_slice(if own { &untraced } else { &traced });
+        let (key, value) = (event.key.as_deref(), event.value.as_deref());
+        builder.push_encoded(at, Offset::ZERO, Millis(0), key, value, &headers);
     }
     let mut transaction = Transaction::new(session.next_id(), session.catalog());
     transaction.appends.push(builder.build());

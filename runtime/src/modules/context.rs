@@ -53,9 +53,9 @@ fn http_field(lua: &Lua, http: &HttpContext, key: &str) -> mlua::Result<Value> {
     match key {
         "method" => http.method.as_str().into_lua(lua),
         "path" => http.path.as_str().into_lua(lua),
-        "remote_addr" => http.remote_addr.as_str().into_lua(lua),
+        "remote_addr" => http.remote_addr.to_string().into_lua(lua),
         "body" => lua.create_string(&http.body)?.into_lua(lua),
-        "headers" => headers(lua, http.headers.iter().map(|(n, v)| (n.as_str(), &v[..])))?.into_lua(lua),
+        "headers" => headers(lua, Headers::decode(&http.headers))?.into_lua(lua),
         "query" => {
             let table = lua.create_table()?;
             set_pairs(lua, &table, &http.query)?;

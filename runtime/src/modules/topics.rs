@@ -7,7 +7,7 @@ use crate::run::Answered;
 use crate::{Answer, FailureKind, TopicRef};
 use bytes::Bytes;
 use mlua::{Table, Value};
-use weir_schema::{At, Cause, Offset, header};
+use weir_schema::{At, Cause, Headers, Offset, header};
 use xxhash_rust::xxh3::xxh3_64;
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
@@ -169,7 +169,7 @@ fn read_entries(call: &Call, topic: &TopicRef, entries: &Table) -> Read<Vec<NewR
 }
 
 /// `{key = k, value = v, headers = {a = "b"}}`.
-fn read_item(call: &Call, topic: &TopicRef, item: &Table, cause: &Headers) -> Read<NewRecord> {
+fn read_item(call: &Call, topic: &TopicRef, item: &Table, cause: &[u8]) -> Read<NewRecord> {
     for pair in item.pairs::<Value, Value>() {
         let (name, _) = pair?;
         let is_known =
@@ -189,13 +189,12 @@ fn read_item(call: &Call, topic: &TopicRef, item: &Table, cause: &Headers) -> Re
         Ok(headers) => headers,
         Err(text) => return Ok(Err(text)),
     };
-    headers.extend(cause.iter().cloned());
+    headers.extend_from_slice(cause);
     Ok(encode(call, &item.raw_get("value")?)?.map(|value| place(call, topic, key, value, headers)))
 }
 
-type Headers = Vec<(String, Vec<u8>)>;
-
-fn read_headers(headers: &Value) -> Read<Headers> {
+/// As [`Headers`] reads them, by name.
+fn read_headers(headers: &Value) -> Read<Vec<u8>> {
     let table = match headers {
         Value::Nil => return Ok(Ok(Vec::new())),
         Value::Table(table) => table,
@@ -218,7 +217,9 @@ fn read_headers(headers: &Value) -> Read<Headers> {
         list.push((name, value));
     }
     list.sort();
-    Ok(Ok(list))
+    let mut encoded = Vec::new();
+    list.iter().for_each(|(name, value)| Headers::encode(&mut encoded, name, value));
+    Ok(Ok(encoded))
 }
 
 fn encode(call: &Call, value: &Value) -> Read<Bytes> {
@@ -226,7 +227,7 @@ fn encode(call: &Call, value: &Value) -> Read<Bytes> {
     Ok(json.map(Bytes::from).map_err(|error| format!("the value has no JSON form: {error}")))
 }
 
-fn cause_headers(call: &Call) -> Headers {
+fn cause_headers(call: &Call) -> Vec<u8> {
     let invocation = &call.run.invocation;
     let cause = Cause {
         source: invocation.source(),
@@ -235,11 +236,13 @@ fn cause_headers(call: &Call) -> Headers {
         trace: Some(invocation.trace),
         hops: invocation.hops,
     };
-    cause.to_headers().into_iter().map(|(name, value)| (name.to_owned(), value.into_bytes())).collect()
+    let mut headers = Vec::with_capacity(256);
+    cause.encode(&mut headers);
+    headers
 }
 
 /// Events without a key are spread, the same way in each run of one invocation.
-fn place(call: &Call, topic: &TopicRef, key: Option<Bytes>, value: Bytes, headers: Headers) -> NewRecord {
+fn place(call: &Call, topic: &TopicRef, key: Option<Bytes>, value: Bytes, headers: Vec<u8>) -> NewRecord {
     let partition = match &key {
         Some(key) => topic.partitioner.partition(key, topic.partitions),
         None => {
