@@ -5,10 +5,9 @@ use crate::run::{Run, wall_failure};
 use crate::vm::Vm;
 use crate::watchdog::Watchdog;
 use crate::{
-    Answer, Args, Code, Effects, Failure, FailureKind, Host, HostError, HostPage, Invocation, Limits,
-    LogLine, Origin, Outcome, Reply, TopicRef, Usage,
+    Answer, Args, Code, Effects, Failure, FailureKind, Host, HostError, HostPage, HostRow, Invocation,
+    Limits, LogLine, Origin, Outcome, Reply, TopicRef, Usage,
 };
-use bytes::Bytes;
 use mlua::{Table, Value};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -238,7 +237,7 @@ impl Host for NoHost {
         0
     }
 
-    fn get(&self, _: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+    fn get(&self, _: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
         Answer::Now(Err(HostError::Unavailable(NOT_THERE.to_owned())))
     }
 
