@@ -91,6 +91,12 @@ impl Project {
         }
     }
 
+    /// What functions and the route table see of the environment.
+    pub(crate) fn function_env(&self) -> BTreeMap<String, String> {
+        let variables = self.config().function_variables.iter();
+        variables.map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect()
+    }
+
     /// What one invocation of `function` may use.
     pub(crate) fn limits_of(&self, function: &FunctionName) -> weir_runtime::Limits {
         limits(&self.config().limits_of(function))

@@ -130,6 +130,7 @@ impl Reloader {
             tracing::error!("{error:#}");
             return false;
         }
+        self.session.set_env(project.function_env());
         self.project = project;
         true
     }
@@ -137,7 +138,7 @@ impl Reloader {
     /// Serves what is on disk; what does not compile is said, and what else is there keeps its last good version.
     fn reload_code(&self, has_new_config: bool) {
         let before = self.live.borrow().clone();
-        let (code, router) = match load(&self.project.root, Some(&before.code)) {
+        let (code, router) = match load(&self.project.root, &self.project.function_env(), Some(&before.code)) {
             Ok(served) => served,
             Err(mistakes) => {
                 for mistake in mistakes {
@@ -194,6 +195,5 @@ fn needs_restart(before: &Project, after: &Project) -> Vec<&'static str> {
     differs(before.app_name != after.app_name, "appName");
     differs(before.telemetry != after.telemetry, "weir.telemetry");
     differs(before.data_dir != after.data_dir, "weir.dataDir");
-    differs(before.function_variables != after.function_variables, "envVar");
     keys
 }
