@@ -172,6 +172,9 @@ pub(crate) struct Dev {
     /// Begin with an empty log: what is in .weir/log.db is deleted
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Look through the folders for changes, where the system does not tell of them
+    #[arg(long)]
+    pub(crate) poll: bool,
     #[command(flatten)]
     pub(crate) serve: Serve,
 }

@@ -14,6 +14,9 @@ pub(crate) const CONFIG: &str = "config/application.yml";
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
+    /// The file of its configuration, and what stood there.
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
     pub(crate) loaded: Loaded,
     pub(crate) mode: Mode,
 }
@@ -44,7 +47,7 @@ impl Project {
             flags,
         };
         let loaded = Config::load(&input)?;
-        Ok(Self { root, loaded, mode })
+        Ok(Self { root, file, text, loaded, mode })
     }
 
     pub(crate) fn config(&self) -> &Config {

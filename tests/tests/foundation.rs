@@ -91,6 +91,20 @@ async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its
 }
 
 #[tokio::test]
+async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through() {
+    let sandbox = visits();
+    let options = ServerOptions { args: vec!["--poll".to_owned()], ..ServerOptions::default() };
+    let server = sandbox.serve(&options).await;
+    assert!(server.said().contains("looked through for changes"), "{}", server.said());
+    sandbox.write("app/visit.lua", &GREET.replace("first", "second"));
+    eventually(PATIENCE, || async {
+        let answer = server.post("/visits/ada", &json!({})).await.json();
+        if answer["data"] == "second version" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn routes_are_chosen_by_the_environment_that_functions_see() {
     let sandbox = visits();
     let config = |variables: &str| format!("appName: visits\nenvVar: [{variables}]\n");
