@@ -36,10 +36,12 @@ bench-peers: require ## Weir beside Restate, JetStream and nginx, on the same wo
 	@sh scripts/require-bench peers
 	$(CARGO) run --release --locked --package weir-benches -- peers
 
-soak: require ## Kill and restart a server under load for long (SOAK_KILLS=200)
+soak: require ## Kill a server under load and simulate schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000)
 	$(CARGO) build --release --locked --package weir-cli
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
 		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture
+	WEIR_SIM_SEEDS=$(or $(SOAK_SEEDS),200000) $(CARGO) test --release --locked --package weir-triggers \
+		--test simulation -- --include-ignored --nocapture --skip how_many
 
 install: require ## Build and install `weir` for this user
 	$(CARGO) install --locked --path cli

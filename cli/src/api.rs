@@ -71,10 +71,7 @@ impl Api {
     }
 
     fn remote(url: &str, token: Option<String>) -> anyhow::Result<Self> {
-        if !url.starts_with("http://") {
-            bail!("{url}: write the admin API as http://HOST:PORT (TLS ends at a proxy in front of it)");
-        }
-        let client = reqwest::Client::builder().no_proxy().build().context("make an HTTP client")?;
+        let client = client(url)?;
         Ok(Self(Kind::Remote { base: url.trim_end_matches('/').to_owned(), token, client }))
     }
 
@@ -177,6 +174,20 @@ impl Api {
             Kind::Local { node, .. } => node.stop().await,
         }
     }
+}
+
+/// A client for one server. The system's certificates, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name, are read
+/// only where they are needed: a machine may have none.
+fn client(url: &str) -> anyhow::Result<reqwest::Client> {
+    // of two clients the second finds it there
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let builder = reqwest::Client::builder().no_proxy();
+    let builder = match url.split_once("://") {
+        Some(("https", _)) => builder,
+        Some(("http", _)) => builder.tls_certs_only([]),
+        _ => bail!("{url}: write the admin API as http://HOST:PORT or https://HOST"),
+    };
+    builder.build().context("make an HTTP client")
 }
 
 impl Reply {

@@ -38,7 +38,7 @@ pub(crate) struct Global {
     /// What is logged, as `info` or `weir_triggers=debug`
     #[arg(long, value_name = "LEVEL", env = "WEIR_LOG", global = true)]
     pub(crate) log_level: Option<String>,
-    /// The admin API of a server, as http://127.0.0.1:3001
+    /// The admin API of a server, as http://127.0.0.1:3001 or https://weir.example.com
     #[arg(long, value_name = "URL", env = "WEIR_URL", global = true)]
     pub(crate) url: Option<String>,
     /// One JSON object per line, for machines
@@ -172,6 +172,9 @@ pub(crate) struct Dev {
     /// Begin with an empty log: what is in .weir/log.db is deleted
     #[arg(long)]
     pub(crate) fresh: bool,
+    /// Look through the folders for changes, where the system does not tell of them
+    #[arg(long)]
+    pub(crate) poll: bool,
     #[command(flatten)]
     pub(crate) serve: Serve,
 }

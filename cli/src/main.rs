@@ -17,6 +17,7 @@ mod serve;
 mod signals;
 mod telemetry;
 mod terminal;
+mod watching;
 mod worker;
 
 use args::{Cli, Command};

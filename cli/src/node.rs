@@ -7,6 +7,7 @@ use crate::project::{Project, bytes};
 use crate::telemetry::Otlp;
 use crate::worker::{self, WorkerParts};
 use anyhow::{Context as _, bail};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -53,9 +54,9 @@ pub(crate) enum RunTriggers {
 impl Node {
     /// Opens the log, compiles the project and starts the workers.
     pub(crate) async fn start(project: &Project, options: NodeOptions) -> anyhow::Result<Self> {
-        let root = project.root.clone();
+        let (root, env) = (project.root.clone(), project.function_env());
         let settings = Arc::new(project.gateway_settings());
-        let served = tokio::task::spawn_blocking(move || load(&root, None));
+        let served = tokio::task::spawn_blocking(move || load(&root, &env, None));
         let log = open_log(project).await?;
         let otlp = project.config().telemetry.otlp.as_ref();
         let otlp =
@@ -147,17 +148,22 @@ pub(crate) fn worker_options() -> anyhow::Result<WorkerOptions> {
     Ok(WorkerOptions::new(watchdog))
 }
 
-/// Compiles a project and reads its routes. What is wrong with the routes is returned; functions that do not compile
+/// Compiles a project and reads its routes, which see `env`. What is wrong with the routes is returned; functions that do not compile
 /// are in the code itself.
-pub(crate) fn load(root: &Path, before: Option<&Code>) -> Result<(Arc<Code>, Arc<Router>), Vec<String>> {
+pub(crate) fn load(
+    root: &Path,
+    env: &BTreeMap<String, String>,
+    before: Option<&Code>,
+) -> Result<(Arc<Code>, Arc<Router>), Vec<String>> {
     let code = Arc::new(match before {
         Some(code) => code.reload(root),
         None => Code::load(root),
     });
     let options = worker_options().map_err(|e| vec![format!("{e:#}")])?;
     let worker = Worker::new(&options).map_err(|e| vec![e.to_string()])?;
-    let routes =
-        worker.routes(&code).map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
+    let routes = worker
+        .routes(&code, env)
+        .map_err(|failure| vec![format!("{}\n{}", failure.message, failure.frame)])?;
     let router = Arc::new(weir_gateway::read_routes(routes)?);
     Ok((code, router))
 }
@@ -185,9 +191,7 @@ async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
 }
 
 fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Session {
-    let env = project.config().function_variables.iter();
-    let env = env.map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
-    let session = Session::new(log, Arc::new(SystemClock), env);
+    let session = Session::new(log, Arc::new(SystemClock), project.function_env());
     match otlp {
         Some(otlp) => session.with_spans(otlp),
         None => session,

@@ -14,6 +14,9 @@ pub(crate) const CONFIG: &str = "config/application.yml";
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
+    /// The file of its configuration, and what stood there.
+    pub(crate) file: PathBuf,
+    pub(crate) text: String,
     pub(crate) loaded: Loaded,
     pub(crate) mode: Mode,
 }
@@ -44,7 +47,7 @@ impl Project {
             flags,
         };
         let loaded = Config::load(&input)?;
-        Ok(Self { root, loaded, mode })
+        Ok(Self { root, file, text, loaded, mode })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -89,6 +92,12 @@ impl Project {
             trusted_proxies: config.http.trusted_proxies.clone(),
             ..weir_gateway::Settings::default()
         }
+    }
+
+    /// What functions and the route table see of the environment.
+    pub(crate) fn function_env(&self) -> BTreeMap<String, String> {
+        let variables = self.config().function_variables.iter();
+        variables.map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect()
     }
 
     /// What one invocation of `function` may use.

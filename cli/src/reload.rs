@@ -2,9 +2,8 @@
 
 use crate::node::{self, Node, load};
 use crate::project::{CONFIG, Project};
+use crate::watching::Watching;
 use anyhow::Context as _;
-use notify::RecursiveMode;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
@@ -17,20 +16,6 @@ use weir_triggers::Triggers;
 /// A save comes as several events: what comes within this time is one.
 const SETTLE: Duration = Duration::from_millis(15);
 
-/// How often folders are looked through where the system tells of no changes.
-const POLL: Duration = Duration::from_millis(250);
-
-/// Watches until it is dropped.
-pub(crate) struct Watching(
-    #[expect(dead_code, reason = "dropping it ends the watch")] Box<dyn notify::Watcher + Send>,
-);
-
-impl std::fmt::Debug for Watching {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Watching").finish()
-    }
-}
-
 struct Reloader {
     project: Project,
     /// Opens the project again as it was opened.
@@ -42,10 +27,11 @@ struct Reloader {
     runtime: Handle,
 }
 
-/// Watches the project of `node`; `reopen` reads its configuration again.
+/// Watches the project of `node`, by looking if `poll` says so; `reopen` reads its configuration again.
 pub(crate) fn watch(
     project: Project,
     node: &Node,
+    poll: bool,
     reopen: impl Fn() -> anyhow::Result<Project> + Send + 'static,
 ) -> anyhow::Result<Watching> {
     let (sender, changes) = sync_channel(256);
@@ -55,12 +41,9 @@ pub(crate) fn watch(
             sender.try_send(()).ok();
         }
     };
-    let mut watcher = watcher(told)?;
-    for folder in ["app", "lib", "config"].map(|f| project.root.join(f)).iter().filter(|f| f.is_dir()) {
-        watcher
-            .watch(folder, RecursiveMode::Recursive)
-            .with_context(|| format!("watch {}", folder.display()))?;
-    }
+    let folders = ["app", "lib", "config"].map(|f| project.root.join(f));
+    let folders: Vec<_> = folders.into_iter().filter(|f| f.is_dir()).collect();
+    let watching = Watching::start(&folders, poll, told)?;
     let reloader = Reloader {
         project,
         reopen: Box::new(reopen),
@@ -75,26 +58,14 @@ pub(crate) fn watch(
         .name("reload".into())
         .spawn(move || reloader.run(&changes))
         .context("start a thread")?;
-    Ok(Watching(watcher))
-}
-
-/// The system's watcher; a poll where it has none (network and container mounts).
-fn watcher(
-    told: impl Fn(notify::Result<notify::Event>) + Send + Clone + 'static,
-) -> anyhow::Result<Box<dyn notify::Watcher + Send>> {
-    match notify::recommended_watcher(told.clone()) {
-        Ok(watcher) => Ok(Box::new(watcher)),
-        Err(error) => {
-            tracing::warn!(%error, "the system tells of no changes: folders are looked through instead");
-            let config = notify::Config::default().with_poll_interval(POLL).with_compare_contents(true);
-            Ok(Box::new(notify::PollWatcher::new(told, config).context("watch the project")?))
-        }
-    }
+    Ok(watching)
 }
 
 impl Reloader {
     fn run(mut self, changes: &Receiver<()>) {
-        let mut text = config_text(&self.project.root);
+        let mut text = self.project.text.clone();
+        // what was saved before the watch began
+        self.look(&mut text);
         while changes.recv().is_ok() {
             loop {
                 match changes.recv_timeout(SETTLE) {
@@ -103,11 +74,24 @@ impl Reloader {
                     Err(RecvTimeoutError::Disconnected) => return,
                 }
             }
-            let now = config_text(&self.project.root);
-            let has_new_config = now != text && self.reload_config();
-            text = now;
-            self.reload_code(has_new_config);
+            self.look(&mut text);
         }
+    }
+
+    /// Takes over what has changed; `text` is the configuration that was looked at last.
+    fn look(&mut self, text: &mut String) {
+        let has_new_config = match std::fs::read_to_string(&self.project.file) {
+            Ok(now) if now != *text => {
+                *text = now;
+                self.reload_config()
+            }
+            Ok(_) => false,
+            Err(error) => {
+                tracing::error!("read {}: {error}", self.project.file.display());
+                false
+            }
+        };
+        self.reload_code(has_new_config);
     }
 
     /// Takes over the configuration; a mistake leaves the last good one in force.
@@ -130,6 +114,7 @@ impl Reloader {
             tracing::error!("{error:#}");
             return false;
         }
+        self.session.set_env(project.function_env());
         self.project = project;
         true
     }
@@ -137,7 +122,8 @@ impl Reloader {
     /// Serves what is on disk; what does not compile is said, and what else is there keeps its last good version.
     fn reload_code(&self, has_new_config: bool) {
         let before = self.live.borrow().clone();
-        let (code, router) = match load(&self.project.root, Some(&before.code)) {
+        let (code, router) = match load(&self.project.root, &self.project.function_env(), Some(&before.code))
+        {
             Ok(served) => served,
             Err(mistakes) => {
                 for mistake in mistakes {
@@ -173,10 +159,6 @@ impl Reloader {
     }
 }
 
-fn config_text(root: &Path) -> Option<Vec<u8>> {
-    std::fs::read(root.join(CONFIG)).ok()
-}
-
 /// What a running server cannot take over.
 fn needs_restart(before: &Project, after: &Project) -> Vec<&'static str> {
     let (before, after) = (before.config(), after.config());
@@ -194,6 +176,5 @@ fn needs_restart(before: &Project, after: &Project) -> Vec<&'static str> {
     differs(before.app_name != after.app_name, "appName");
     differs(before.telemetry != after.telemetry, "weir.telemetry");
     differs(before.data_dir != after.data_dir, "weir.dataDir");
-    differs(before.function_variables != after.function_variables, "envVar");
     keys
 }

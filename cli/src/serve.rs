@@ -6,6 +6,7 @@ use crate::node::{Node, NodeOptions, RunTriggers};
 use crate::project::{Project, bytes};
 use crate::run_file::RunFile;
 use crate::signals::Signals;
+use crate::watching::Watching;
 use crate::{logging, reload, terminal};
 use anyhow::Context as _;
 use std::time::Duration;
@@ -24,13 +25,15 @@ pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
     }
     let (global_again, dir, flags) = (global.clone(), dev.dir.clone(), flags(&dev.serve));
     let reopen = move || Project::open(&global_again, dir.as_deref(), Mode::Dev, &flags);
-    serve(global, project, &dev.serve, DEV_WAIT, reopen).await
+    let poll = dev.poll;
+    let watch = move |project, node: &Node| reload::watch(project, node, poll, reopen).map(Some);
+    serve(global, project, &dev.serve, DEV_WAIT, watch).await
 }
 
 pub(crate) async fn start(global: &Global, start: &Start) -> anyhow::Result<()> {
     let wait = weir_schema::parse_duration(&start.wait).context("--wait")?;
     let project = Project::open(global, start.dir.as_deref(), Mode::Start, &flags(&start.serve))?;
-    serve(global, project, &start.serve, wait, || unreachable!("only `weir dev` reloads")).await
+    serve(global, project, &start.serve, wait, |_, _| Ok(None)).await
 }
 
 fn flags(serve: &Serve) -> Flags {
@@ -62,7 +65,7 @@ async fn serve(
     project: Project,
     options: &Serve,
     wait: Duration,
-    reopen: impl Fn() -> anyhow::Result<Project> + Send + 'static,
+    watch: impl FnOnce(Project, &Node) -> anyhow::Result<Option<Watching>>,
 ) -> anyhow::Result<()> {
     let is_dev = project.mode == Mode::Dev;
     logging::start(global.log_level.as_deref(), project.config().telemetry.log_format, is_dev)?;
@@ -85,7 +88,7 @@ async fn serve(
     let mut signals = Signals::listen()?;
     let run_file = RunFile::write(&project.data_dir(), &addresses)?;
     terminal::ready(&project, &node, &addresses);
-    let watching = if is_dev { Some(reload::watch(project, &node, reopen)?) } else { None };
+    let watching = watch(project, &node)?;
     signals.next().await;
     tracing::info!("stopping: what has begun may end (again Ctrl-C ends at once)");
     drop(watching);

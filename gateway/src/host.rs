@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{
     At, DigestBuilder, InvocationId, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext,
     Transaction, Versioned,
@@ -53,7 +53,7 @@ impl LogHost {
 
     /// Reads a row for the platform's own use, as an invocation would.
     pub(crate) async fn read(&self, key: StateKey) -> Result<Option<Bytes>, HostError> {
-        self.get(key).get().await
+        Ok(self.get(key).get().await?.map(|row| row.value))
     }
 }
 
@@ -70,7 +70,7 @@ impl Host for LogHost {
         0
     }
 
-    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+    fn get(&self, key: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
         let now = self.now;
         if let Some(row) = self.seen.borrow().rows.get(&key) {
             return Answer::Now(Ok(live(row.as_ref(), now)));
@@ -79,11 +79,11 @@ impl Host for LogHost {
         Answer::Later(Box::pin(async move {
             let mut rows = session.log().get(std::slice::from_ref(&key)).await.map_err(unavailable)?;
             let row = rows.pop().flatten();
-            let value = live(row.as_ref(), now);
+            let live = live(row.as_ref(), now);
             let mut seen = seen.borrow_mut();
             seen.reads.push(Read::Key(key.clone(), row.as_ref().map(|r| r.stamp)));
             seen.rows.insert(key, row);
-            Ok(value)
+            Ok(live)
         }))
     }
 
@@ -126,8 +126,8 @@ impl Host for LogHost {
     }
 }
 
-fn live(row: Option<&Versioned>, now: Millis) -> Option<Bytes> {
-    row.filter(|r| r.is_live(now)).map(|r| r.value.clone())
+fn live(row: Option<&Versioned>, now: Millis) -> Option<HostRow> {
+    HostRow::from(row?.clone()).live(now)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]

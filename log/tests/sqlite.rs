@@ -497,3 +497,33 @@ fn error_chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[tokio::test]
+async fn a_transaction_that_does_not_fit_fails_alone() {
+    let (_folder, path) = folder();
+    let first = fixture(&path, SqliteOptions::default()).await;
+    let at = first.partition().await;
+    first.log.close().await.expect("closed");
+    let ((taken, wait), (go_on, held)) = (std::sync::mpsc::sync_channel(0), std::sync::mpsc::sync_channel(1));
+    let faults = Arc::new(Held { taken, go_on: std::sync::Mutex::new(held) });
+    let options = SqliteOptions { max_pages: Some(100), faults: Some(faults), ..SqliteOptions::default() };
+    let f = fixture(&path, options).await;
+    let enqueue = |text: &str| {
+        let mut transaction = f.transaction();
+        transaction.appends.push(events(at, &[text]));
+        transaction.writes.push(add(&key("t", "n"), 1, transaction.id));
+        f.log.commit(Arc::new(transaction))
+    };
+    let before = enqueue("first");
+    wait.recv().expect("the first is taken; what follows waits for the next batch");
+    let [a, too_large, b] = ["a", &"x".repeat(500_000), "b"].map(enqueue);
+    drop((wait, go_on));
+    for fits in [before, a, b] {
+        fits.await.expect("there is room for it");
+    }
+    let error = too_large.await.expect_err("100 pages hold no 500 kB");
+    assert!(matches!(&error, CommitError::Unavailable(e) if e.to_string().contains("full")), "{error:?}");
+    let values: Vec<_> = f.values(at, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["first", "a", "b"]);
+    assert_eq!(f.value(&key("t", "n")).await.as_deref(), Some("3"));
+}

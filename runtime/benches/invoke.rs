@@ -4,12 +4,17 @@
 use std::time::Instant;
 use weir_runtime::test_support::{Bench, invocation};
 
-const CASES: [(&str, &str, &str); 4] = [
+const CASES: [(&str, &str, &str); 5] = [
     ("hello", "return function() return 'Hello' end", ""),
     (
         "event",
         "return function(e) local n = 0 for _, i in ipairs(e.items) do n = n + i.qty * i.price end return {id = e.id, total = n} end",
         r#"{"id":"o-17","customer":"c-4","items":[{"sku":"a","qty":1,"price":2.5},{"sku":"b","qty":3,"price":7},{"sku":"c","qty":2,"price":4}],"note":"leave at the door"}"#,
+    ),
+    (
+        "pairs",
+        "return function(e) local n = 0 for _, item in pairs(e) do for _, v in pairs(item) do n = n + v end end return n end",
+        r#"{"a":{"x":1,"y":2},"b":{"x":3,"y":4},"c":{"x":5,"y":6},"d":{"x":7,"y":8}}"#,
     ),
     (
         "state and append",

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
-    TopicName,
+    TopicName, Versioned,
 };
 
 /// What a host answers: mostly at once, so that the common case neither boxes nor yields.
@@ -58,6 +58,29 @@ pub enum HostError {
     /// This attempt has been cancelled (run again, handed over): nobody waits for its outcome.
     #[error("cancelled")]
     Cancelled,
+}
+
+/// A live row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostRow {
+    /// JSON.
+    pub value: Bytes,
+    /// When it stops to count.
+    pub expires: Option<Millis>,
+}
+
+impl HostRow {
+    /// The row as one whose clock shows `now` sees it; none: it has expired.
+    #[must_use]
+    pub fn live(self, now: Millis) -> Option<Self> {
+        self.expires.is_none_or(|e| now < e).then_some(self)
+    }
+}
+
+impl From<Versioned> for HostRow {
+    fn from(row: Versioned) -> Self {
+        Self { value: row.value, expires: row.expires }
+    }
 }
 
 /// Live rows of a range, in byte order.
@@ -147,8 +170,8 @@ pub trait Host {
     /// The generation of a table that this invocation reads and writes.
     fn generation(&self, table: &str) -> u32;
 
-    /// The live value of a row, below the invocation's own writes.
-    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>>;
+    /// A row if it is live, below the invocation's own writes.
+    fn get(&self, key: StateKey) -> Answer<Result<Option<HostRow>, HostError>>;
 
     /// Up to `limit` live rows of a range in byte order, below the invocation's own writes.
     fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<HostPage, HostError>>;

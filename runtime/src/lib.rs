@@ -28,7 +28,7 @@ mod worker;
 
 pub use code::{Code, CodeError};
 pub use effects::Effects;
-pub use host::{Answer, CalledFunction, Host, HostError, HostPage, LogLevel, LogLine, TopicRef};
+pub use host::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
 pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
 pub use session::Session;

@@ -21,7 +21,7 @@ pub struct Session {
     log: Arc<dyn Log>,
     hints: watch::Receiver<Hint>,
     clock: Arc<dyn Clock>,
-    env: BTreeMap<String, String>,
+    env: RwLock<BTreeMap<String, String>>,
     sequence: AtomicU64,
     topics: RwLock<foldhash::HashMap<String, TopicRef>>,
     writers: Mutex<foldhash::HashSet<(FunctionName, TableName)>>,
@@ -55,7 +55,7 @@ impl Session {
             hints: log.watch(),
             log,
             clock,
-            env,
+            env: RwLock::new(env),
             sequence: AtomicU64::new(0),
             topics: RwLock::default(),
             writers: Mutex::default(),
@@ -127,7 +127,12 @@ impl Session {
     /// A variable that functions may see.
     #[must_use]
     pub fn env(&self, name: &str) -> Option<String> {
-        self.env.get(name).cloned()
+        self.env.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Lets functions see these variables from now on.
+    pub fn set_env(&self, env: BTreeMap<String, String>) {
+        *self.env.write().unwrap_or_else(PoisonError::into_inner) = env;
     }
 
     /// An id that no attempt has had.

@@ -1,8 +1,8 @@
 //! A host made of memory, for tests.
 
 use crate::{
-    Answer, Args, Code, Host, HostError, HostPage, Invocation, Limits, LogLevel, LogLine, Origin, Outcome,
-    Reply, TopicRef, Watchdog, Worker, WorkerOptions,
+    Answer, Args, Code, Host, HostError, HostPage, HostRow, Invocation, Limits, LogLevel, LogLine, Origin,
+    Outcome, Reply, TopicRef, Watchdog, Worker, WorkerOptions,
 };
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -20,7 +20,7 @@ pub struct TestHost {
     /// The clock.
     pub now: Cell<i64>,
     /// Rows by table and key.
-    pub rows: RefCell<BTreeMap<(String, Bytes), Bytes>>,
+    pub rows: RefCell<BTreeMap<(String, Bytes), HostRow>>,
     /// Generations of tables; 0 where none is set.
     pub generations: RefCell<HashMap<String, u32>>,
     /// What `os.getenv` sees.
@@ -46,10 +46,16 @@ impl TestHost {
         Rc::new(Self::default())
     }
 
-    /// Puts a row.
+    /// Puts a row that never expires.
     pub fn put(&self, table: &str, key: &str, value: &str) {
+        self.put_until(table, key, value, None);
+    }
+
+    /// Puts a row.
+    pub fn put_until(&self, table: &str, key: &str, value: &str, expires: Option<Millis>) {
         let key = (table.to_owned(), Bytes::copy_from_slice(key.as_bytes()));
-        self.rows.borrow_mut().insert(key, Bytes::copy_from_slice(value.as_bytes()));
+        let row = HostRow { value: Bytes::copy_from_slice(value.as_bytes()), expires };
+        self.rows.borrow_mut().insert(key, row);
     }
 
     /// The messages that were logged.
@@ -94,11 +100,11 @@ impl Host for TestHost {
         self.generations.borrow().get(table).copied().unwrap_or(0)
     }
 
-    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+    fn get(&self, key: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
         let shown = String::from_utf8_lossy(&key.key).into_owned();
         self.reads.borrow_mut().push(format!("{}@{}/{shown}", key.table, key.generation));
-        let value = self.rows.borrow().get(&(key.table.to_string(), key.key)).cloned();
-        self.answer(value)
+        let row = self.rows.borrow().get(&(key.table.to_string(), key.key)).cloned();
+        self.answer(row.and_then(|row| row.live(self.now())))
     }
 
     fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<HostPage, HostError>> {
@@ -107,7 +113,9 @@ impl Host for TestHost {
             let row = StateKey { table: range.table.clone(), generation: range.generation, key: key.clone() };
             *table == range.table.as_str() && range.contains(&row)
         });
-        let mut page: Vec<_> = inside.map(|((_, key), value)| (key.clone(), value.clone())).collect();
+        let live =
+            inside.filter_map(|((_, key), row)| Some((key.clone(), row.clone().live(self.now())?.value)));
+        let mut page: Vec<_> = live.collect();
         let is_last = page.len() <= limit as usize;
         page.truncate(limit as usize);
         self.answer(HostPage { rows: page, is_last })

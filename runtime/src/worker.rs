@@ -5,11 +5,11 @@ use crate::run::{Run, wall_failure};
 use crate::vm::Vm;
 use crate::watchdog::Watchdog;
 use crate::{
-    Answer, Args, Code, Effects, Failure, FailureKind, Host, HostError, HostPage, Invocation, Limits,
-    LogLine, Origin, Outcome, Reply, TopicRef, Usage,
+    Answer, Args, Code, Effects, Failure, FailureKind, Host, HostError, HostPage, HostRow, Invocation,
+    Limits, LogLine, Origin, Outcome, Reply, TopicRef, Usage,
 };
-use bytes::Bytes;
 use mlua::{Table, Value};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_schema::{
@@ -90,14 +90,19 @@ impl Worker {
         lent.finish(result)
     }
 
-    /// The routes that `app/gateway.lua` returns, in order; none if there is no such file.
+    /// The routes that `app/gateway.lua` returns, in order; none if there is no such file. `env` is what it sees of
+    /// the environment.
     ///
     /// # Errors
     /// It does not load, or returns something else than a list of `{METHOD, PATH, FUNCTION}`.
-    pub fn routes(&self, code: &Arc<Code>) -> Result<Vec<RouteEntry>, Failure> {
+    pub fn routes(
+        &self,
+        code: &Arc<Code>,
+        env: &BTreeMap<String, String>,
+    ) -> Result<Vec<RouteEntry>, Failure> {
         let Some(file) = code.file("app/gateway.lua") else { return Ok(Vec::new()) };
-        let lent =
-            Lent { vm: &self.vm, run: self.begin(code, Rc::new(gateway_invocation()), Rc::new(NoHost)) };
+        let host = Rc::new(NoHost { env: env.clone() });
+        let lent = Lent { vm: &self.vm, run: self.begin(code, Rc::new(gateway_invocation()), host) };
         let value = call::evaluate(&self.vm.lua, &self.vm.shared, &lent.run, file);
         let value = match lent.run.take_doom() {
             Some(failure) => Err(failure),
@@ -220,8 +225,10 @@ fn read_routes(value: &Value) -> Result<Vec<RouteEntry>, Failure> {
     Ok(routes)
 }
 
-/// The world of the route table: there is none.
-struct NoHost;
+/// The world of the route table: nothing but the environment.
+struct NoHost {
+    env: BTreeMap<String, String>,
+}
 
 const NOT_THERE: &str = "app/gateway.lua only lists the routes";
 
@@ -238,7 +245,7 @@ impl Host for NoHost {
         0
     }
 
-    fn get(&self, _: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+    fn get(&self, _: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
         Answer::Now(Err(HostError::Unavailable(NOT_THERE.to_owned())))
     }
 
@@ -250,8 +257,8 @@ impl Host for NoHost {
         Answer::Now(Err(HostError::Unavailable(NOT_THERE.to_owned())))
     }
 
-    fn env(&self, _: &str) -> Option<String> {
-        None
+    fn env(&self, name: &str) -> Option<String> {
+        self.env.get(name).cloned()
     }
 
     fn log(&self, line: LogLine<'_>) {

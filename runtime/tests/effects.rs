@@ -179,6 +179,21 @@ async fn a_time_to_live_counts_from_the_invocations_clock() {
 }
 
 #[tokio::test]
+async fn a_counter_that_is_incremented_expires_when_it_did() {
+    let body = "state.incr('t', 'a') state.add('t', 'b') state.incr('t', 'b') state.incr('t', 'gone')
+        state.set('t', 'a2', 1, {ttl = '1s'}) state.incr('t', 'a2') state.set('t', 'a2', 5)";
+    let outcome = run_with(&[("app/main.lua", body)], |bench| {
+        bench.host.now.set(1000);
+        for (key, expires) in [("a", 2000), ("b", 3000), ("gone", 1000)] {
+            bench.host.put_until("t", key, "7", Some(Millis(expires)));
+        }
+    })
+    .await;
+    let wanted = ["t/a=8 until 2000", "t/b=9 until 3000", "t/gone=1", "t/a2=5"];
+    assert_eq!(writes(&outcome), wanted, "what has expired begins anew, and a plain set never expires");
+}
+
+#[tokio::test]
 async fn a_stored_null_is_not_a_missing_row() {
     let outcome = run_with(&[("app/main.lua", "local null = require('json').null return {state.get('t', 'null') == null, state.get('t', 'none') == nil, state.get('t', 'text')}")], |bench| {
         bench.host.put("t", "null", "null");

@@ -139,7 +139,8 @@ async fn a_host_that_does_not_answer_cannot_be_caught() {
 async fn routes_are_read_from_the_gateway_file() {
     let routes = |source: &str| {
         let bench = Bench::new(&[("app/gateway.lua", source)]);
-        bench.worker.routes(&bench.code)
+        let env = [("STAGE".to_owned(), "test".to_owned())].into();
+        bench.worker.routes(&bench.code, &env)
     };
     let list = routes(
         "local R = {} R[1] = {'GET', '/hello', 'hello'} R[2] = {'POST', '/users/:id', 'users/update'} return R",
@@ -150,11 +151,14 @@ async fn routes_are_read_from_the_gateway_file() {
         list[1],
         ("POST".into(), "/users/:id".into(), FunctionName::new("users/update").expect("valid"))
     );
+    let by_stage = routes("return os.getenv('HOME') and {} or {{'GET', '/' .. os.getenv('STAGE'), 'a'}}");
+    assert_eq!(by_stage.expect("valid")[0].path, "/test");
     assert_eq!(routes("return {{'GET', '/x'}}").expect_err("wrong").kind, FailureKind::Load);
     assert_eq!(routes("return 7").expect_err("wrong").kind, FailureKind::Load);
     assert_eq!(routes("error('boom')").expect_err("wrong").place.as_deref(), Some("app/gateway.lua:1"));
     assert_eq!(routes("while true do end").expect_err("endless").kind, FailureKind::Cpu);
-    assert!(Bench::new(&[]).worker.routes(&Arc::new(Code::from_sources([]))).expect("none").is_empty());
+    let none = Bench::new(&[]).worker.routes(&Arc::new(Code::from_sources([])), &[].into());
+    assert!(none.expect("none").is_empty());
 }
 
 #[tokio::test]

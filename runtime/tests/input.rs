@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::time::Duration;
 use weir_runtime::test_support::{Bench, invocation, value};
-use weir_runtime::{Args, EventContext, FailureKind, HttpContext, Origin, Reply};
+use weir_runtime::{Args, EventContext, FailureKind, HttpContext, Origin, ReplayContext, Reply};
 use weir_schema::{Headers, Millis, Offset, Op, TopicName};
 
 #[tokio::test]
@@ -73,6 +73,18 @@ fn encoded(name: &str, value: &str) -> Bytes {
     header.into()
 }
 
+fn request() -> Origin {
+    Origin::Http(Box::new(HttpContext {
+        method: "POST".into(),
+        path: "/a".into(),
+        params: vec![("id".into(), "1".into())],
+        query: vec![("q".into(), Some("2".into()))],
+        headers: encoded("x-a", "3"),
+        body: "raw".into(),
+        remote_addr: [127, 0, 0, 1].into(),
+    }))
+}
+
 #[tokio::test]
 async fn ctx_has_the_fields_of_a_request() {
     let bench = Bench::new(&[(
@@ -84,17 +96,21 @@ async fn ctx_has_the_fields_of_a_request() {
          end",
     )]);
     let mut invocation = invocation("main", "");
-    invocation.origin = Origin::Http(Box::new(HttpContext {
-        method: "POST".into(),
-        path: "/a".into(),
-        params: vec![("id".into(), "1".into())],
-        query: vec![("q".into(), Some("2".into()))],
-        headers: encoded("x-a", "3"),
-        body: "raw".into(),
-        remote_addr: [127, 0, 0, 1].into(),
-    }));
+    invocation.origin = request();
     let expected = r#"["00000000000000000000000000000001","0af7651916cd43dd8448eb211c80319c","main",1,"POST","/a","1","2","3","raw","127.0.0.1",true,true,true,true,true]"#;
     assert_eq!(value(&bench.run(&invocation).await), expected);
+}
+
+fn event(act: &str) -> Origin {
+    let headers = [encoded("Act", act), encoded("weir-hops", "1")].concat();
+    Origin::Event(Box::new(EventContext {
+        topic: TopicName::new("orders").expect("valid"),
+        partition: 2,
+        offset: Offset(17),
+        key: Some("k".into()),
+        timestamp: Millis(1000),
+        headers: headers.into(),
+    }))
 }
 
 #[tokio::test]
@@ -107,15 +123,7 @@ async fn ctx_has_the_fields_of_an_event() {
     let bench = Bench::new(&[("app/main.lua", source)]);
     let mut invocation = invocation("main", "{}");
     let mut run = async |act: &'static str| {
-        let headers = [encoded("Act", act), encoded("weir-hops", "1")].concat();
-        invocation.origin = Origin::Event(Box::new(EventContext {
-            topic: TopicName::new("orders").expect("valid"),
-            partition: 2,
-            offset: Offset(17),
-            key: Some("k".into()),
-            timestamp: Millis(1000),
-            headers: headers.into(),
-        }));
+        invocation.origin = event(act);
         bench.run(&invocation).await
     };
     assert_eq!(value(&run("").await), r#"["orders",2,17,"k",1000,true]"#);
@@ -149,5 +157,36 @@ async fn response_shapes_status_headers_and_body() {
     ] {
         let failure = run(bad).await.expect_err(bad);
         assert!(failure.message.starts_with("app/main.lua:1: response:"), "{bad}: {}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn a_loop_over_ctx_meets_every_field_that_it_has() {
+    let source = "return function(_, ctx)
+        local list, again = {}, {}
+        for k, v in pairs(ctx) do assert(rawequal(ctx[k], v)) list[#list + 1] = k end
+        for k in ctx do again[#again + 1] = k end
+        table.sort(list) table.sort(again)
+        assert(table.concat(list) == table.concat(again))
+        return table.concat(list, ' ')
+      end";
+    let bench = Bench::new(&[("app/main.lua", source)]);
+    let mut invocation = invocation("main", "");
+    let replay = ReplayContext { name: "mend".into(), mode: "in-place" };
+    for (origin, replay, expected) in [
+        (Origin::Call, None, "attempt function_name id trace_id"),
+        (
+            request(),
+            None,
+            "attempt body function_name headers id method params path query remote_addr trace_id",
+        ),
+        (
+            event("none"),
+            Some(replay),
+            "attempt function_name headers id key offset partition replay timestamp topic trace_id",
+        ),
+    ] {
+        (invocation.origin, invocation.replay) = (origin, replay);
+        assert_eq!(value(&bench.run(&invocation).await), format!("\"{expected}\""));
     }
 }

@@ -125,6 +125,11 @@ async fn lua_5_1_code_finds_what_it_expects() {
         ),
         ("type(os.time()) .. type(os.clock()) .. os.date('!%Y', 0)", r#""numbernumber1970""#),
         ("table.getn({1, 2}) + #('x')", "3"),
+        ("select('#', pairs({})) .. tostring(pcall(pairs))", r#""3false""#),
+        (
+            "(select(2, pcall(function() pairs(nil) end)))",
+            r#""app/main.lua:1: invalid argument #1 to 'pairs' (table expected, got nil)""#,
+        ),
     ];
     for (source, expected) in cases {
         let got = main_of(&format!("return function() return {source} end")).await;

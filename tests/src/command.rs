@@ -46,9 +46,19 @@ pub(crate) fn clean(command: &mut Command) -> &mut Command {
 }
 
 /// Runs `weir` in `folder` to its end.
-pub(crate) async fn run<A: AsRef<OsStr>>(folder: &Path, args: &[A], stdin: &str) -> Finished {
+pub(crate) async fn run<A: AsRef<OsStr>>(
+    folder: &Path,
+    env: &[(&str, &str)],
+    args: &[A],
+    stdin: &str,
+) -> Finished {
     let mut command = command(folder);
-    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .envs(env.iter().copied())
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let stdin = stdin.to_owned();
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn()?;

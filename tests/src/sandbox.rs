@@ -56,12 +56,17 @@ impl Sandbox {
 
     /// Runs `weir` in the project's folder.
     pub async fn weir<A: AsRef<OsStr>>(&self, args: &[A]) -> Finished {
-        command::run(&self.project(), args, "").await
+        command::run(&self.project(), &[], args, "").await
     }
 
     /// Runs `weir` in the project's folder with this on its stdin.
     pub async fn weir_with<A: AsRef<OsStr>>(&self, args: &[A], stdin: &str) -> Finished {
-        command::run(&self.project(), args, stdin).await
+        command::run(&self.project(), &[], args, stdin).await
+    }
+
+    /// Runs `weir` in the project's folder with these variables in its environment.
+    pub async fn weir_in<A: AsRef<OsStr>>(&self, env: &[(&str, &str)], args: &[A]) -> Finished {
+        command::run(&self.project(), env, args, "").await
     }
 }
 

@@ -2,7 +2,7 @@
 //! and the project changes while it is served.
 
 use serde_json::{Value, json};
-use weir_tests::{PATIENCE, Sandbox, Server, eventually};
+use weir_tests::{PATIENCE, Sandbox, Server, ServerOptions, eventually};
 
 const GREET: &str = r#"
 local topics = require "topics"
@@ -86,6 +86,46 @@ async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its
     eventually(PATIENCE, || async {
         let answer = server.get("/broken").await;
         if answer.status == 200 && answer.json()["data"] == "mended" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through() {
+    let sandbox = visits();
+    let options = ServerOptions { args: vec!["--poll".to_owned()], ..ServerOptions::default() };
+    let server = sandbox.serve(&options).await;
+    assert!(server.said().contains("looked through for changes"), "{}", server.said());
+    sandbox.write("app/visit.lua", &GREET.replace("first", "second"));
+    eventually(PATIENCE, || async {
+        let answer = server.post("/visits/ada", &json!({})).await.json();
+        if answer["data"] == "second version" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn routes_are_chosen_by_the_environment_that_functions_see() {
+    let sandbox = visits();
+    let config = |variables: &str| format!("appName: visits\nenvVar: [{variables}]\n");
+    sandbox.write("config/application.yml", &config("STAGE"));
+    sandbox.write(
+        "app/gateway.lua",
+        r#"local R = {{"GET", "/always", "stage"}}
+        if os.getenv("STAGE") == "test" then R[2] = {"GET", "/test", "stage"} end
+        if os.getenv("EXTRA") then R[#R + 1] = {"GET", "/extra", "stage"} end
+        return R"#,
+    );
+    sandbox.write("app/stage.lua", "return function() return os.getenv('EXTRA') or os.getenv('STAGE') end");
+    let env = [("STAGE", "test"), ("EXTRA", "more")].map(|(n, v)| (n.to_owned(), v.to_owned())).to_vec();
+    let server = sandbox.serve(&ServerOptions { env, ..ServerOptions::default() }).await;
+    assert_eq!(server.get("/test").await.json()["data"], "test");
+    assert_eq!(server.get("/extra").await.status, 404);
+    // a variable that the configuration lists from now on
+    sandbox.write("config/application.yml", &config("STAGE, EXTRA"));
+    eventually(PATIENCE, || async {
+        let answer = server.get("/extra").await;
+        if answer.status == 200 && answer.json()["data"] == "more" { Ok(()) } else { Err(answer) }
     })
     .await;
 }

@@ -4,12 +4,11 @@
 use crate::Dispatcher;
 use crate::dispatcher::{Seen, Stored, View, What};
 use crate::immediate;
-use bytes::Bytes;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_log::{LogError, all_rows};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{
     At, Cause, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId,
 };
@@ -43,15 +42,15 @@ impl Host for TriggerHost {
         0
     }
 
-    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
+    fn get(&self, key: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
         let what = What::Key(key);
         match self.dispatcher.borrow_mut().read(self.run, &what, None) {
-            Seen::View(view) => return Answer::Now(Ok(value(view))),
+            Seen::View(view) => return Answer::Now(Ok(row(view))),
             Seen::Gone => return Answer::Now(Err(HostError::Cancelled)),
             Seen::AskStore => {}
         }
         let (session, dispatcher, run) = (self.session.clone(), self.dispatcher.clone(), self.run);
-        Answer::Later(Box::pin(async move { ask(&session, &dispatcher, run, &what).await.map(value) }))
+        Answer::Later(Box::pin(async move { ask(&session, &dispatcher, run, &what).await.map(row) }))
     }
 
     fn scan(&self, range: StateRange, limit: u32) -> Answer<Result<HostPage, HostError>> {
@@ -85,9 +84,9 @@ impl Host for TriggerHost {
     }
 }
 
-fn value(view: View) -> Option<Bytes> {
+fn row(view: View) -> Option<HostRow> {
     match view {
-        View::Value(value) => value,
+        View::Row(row) => row,
         View::Rows(_) => None,
     }
 }

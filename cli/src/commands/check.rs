@@ -20,7 +20,7 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
     }
     let code = Code::load(&project.root);
     let mut mistakes: Vec<String> = code.errors().iter().map(ToString::to_string).collect();
-    let routes = match load(&project.root, Some(&code)) {
+    let routes = match load(&project.root, &project.function_env(), Some(&code)) {
         Ok((_, router)) => {
             let functions = code.functions();
             for route in router.routes().iter().filter(|r| !functions.contains(&r.function)) {

@@ -67,6 +67,8 @@ pub(super) struct Lane {
 
 /// How a batch that was not committed ended.
 enum Broken {
+    /// Nothing of it is applied: there was no room for all of it.
+    Full(LogError),
     /// Nothing of it is applied.
     Before(LogError),
     /// `COMMIT` failed: who knows.
@@ -122,7 +124,11 @@ impl Committer {
                 self.tell(&done.tails);
                 done.outcomes
             }
-            Err(Broken::Before(error)) => {
+            // what is too large must not fail the others
+            Err(Broken::Full(_)) if batch.len() > 1 => {
+                return batch.into_iter().for_each(|member| self.commit(vec![member]));
+            }
+            Err(Broken::Before(error) | Broken::Full(error)) => {
                 tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
                 self.refuse(&batch, error)
             }
@@ -172,7 +178,8 @@ impl Committer {
             }
             Err(failure) => {
                 self.roll_back();
-                Err(Broken::Before(failure.into_log_error("write", &self.path)))
+                let broken = if failure.is_full() { Broken::Full } else { Broken::Before };
+                Err(broken(failure.into_log_error("write", &self.path)))
             }
         }
     }

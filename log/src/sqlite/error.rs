@@ -26,6 +26,11 @@ impl From<LogError> for Failure {
 }
 
 impl Failure {
+    /// Whether there was no room for it.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+
     /// As the log says it. `operation` is a verb phrase without the file: `read`, `create a topic in`.
     pub(super) fn into_log_error(self, operation: &str, path: &Path) -> LogError {
         match self {

@@ -127,6 +127,21 @@ fn lists_objects_and_numbers_have_the_documented_forms() {
 }
 
 #[test]
+fn a_list_that_was_read_stays_one_when_it_is_emptied() {
+    let (lua, json) = engine();
+    let text = br#"{"a":[1],"b":[[2],{"c":[3]}],"o":{"x":1}}"#;
+    lua.globals().set("t", json.parse(&lua, text).unwrap().unwrap().value).unwrap();
+    let empty = "table.remove(t.a) t.b[1][1] = nil table.remove(t.b[2].c) t.o.x = nil return t.KEY";
+    for (key, expected) in [("a", "[]"), ("b", r#"[[],{"c":[]}]"#), ("o", "{}")] {
+        let source = empty.replace("KEY", key);
+        assert_eq!(json_of(&lua, &json, &source, Style::Strict).as_deref(), Ok(expected), "{key}");
+        assert_eq!(json_of(&lua, &json, &source, Style::Cjson).as_deref(), Ok(expected), "{key}");
+    }
+    let object = "local t = t.a t.x = 1 return t";
+    assert_eq!(json_of(&lua, &json, object, Style::Strict).as_deref(), Ok(r#"{"x":1}"#), "keys decide");
+}
+
+#[test]
 fn cjson_writes_number_keys_and_holes_until_they_are_too_many() {
     let (lua, json) = engine();
     let cases = [

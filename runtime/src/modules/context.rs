@@ -10,7 +10,29 @@ use bytes::Bytes;
 use mlua::{IntoLua, Lua, Table, Value};
 use weir_schema::{Headers, header, parse_duration};
 
+/// Every field that there can be; `field` answers nil for one that this invocation does not have.
+const FIELDS: [&str; 17] = [
+    "id",
+    "trace_id",
+    "function_name",
+    "attempt",
+    "replay",
+    "method",
+    "path",
+    "params",
+    "query",
+    "headers",
+    "body",
+    "remote_addr",
+    "topic",
+    "partition",
+    "offset",
+    "key",
+    "timestamp",
+];
+
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
+    to.table.raw_set("ctx_fields", FIELDS)?;
     to.add_plain("ctx_field", |call, key: Value| match &key {
         Value::String(key) => field(call, &lossy(key)),
         _ => Ok(Value::Nil),

@@ -80,7 +80,7 @@ fn read_headers(headers: &Value) -> Result<Vec<(String, String)>, String> {
 fn read_value(name: &str, value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => lossy(text),
-        Value::Integer(_) | Value::Number(_) => show(&value),
+        Value::Integer(_) | Value::Number(_) => show(value),
         other => return Err(format!("response: header {name} is text, got {}", other.type_name())),
     };
     if text.bytes().any(|b| b < 0x20 && b != b'\t' || b == 0x7f) {

@@ -7,7 +7,7 @@ use super::{Call, Registry};
 use crate::journal::{AddError, sum};
 use crate::json::{Style, lossy, show};
 use crate::run::Answered;
-use crate::{Answer, HostPage};
+use crate::{Answer, HostPage, HostRow};
 use bytes::Bytes;
 use mlua::{Table, Value};
 use weir_schema::{Millis, Op, StateKey, StateRange, TableName, counter, parse_duration};
@@ -90,37 +90,43 @@ fn whole(what: &str, by: &Value) -> Result<i64, String> {
 }
 
 fn get(call: &Call, key: StateKey) -> mlua::Result<Answered> {
-    current(call, key, |call, value| match value {
+    current(call, key, |call, row| match row {
         None => call.value(Value::Nil),
-        Some(bytes) => {
-            let value = crate::args::from_json(&call.lua, &call.shared.json, &call.run, &bytes)?;
+        Some(row) => {
+            let value = crate::args::from_json(&call.lua, &call.shared.json, &call.run, &row.value)?;
             // a row that holds null is there: unlike a missing one, it is not nil
             call.value(if value.is_nil() { Value::NULL } else { value })
         }
     })
 }
 
-/// Goes on with the value of a row as this invocation sees it.
+/// Goes on with a row as this invocation sees it.
 fn current(
     call: &Call,
     key: StateKey,
-    go_on: impl FnOnce(&Call, Option<Bytes>) -> mlua::Result<Answered> + 'static,
+    go_on: impl FnOnce(&Call, Option<HostRow>) -> mlua::Result<Answered> + 'static,
 ) -> mlua::Result<Answered> {
     let written = call.run.journal.borrow().written(&key).cloned();
     let added = match written {
-        Some(Op::Put { value, .. }) => return go_on(call, Some(value)),
+        Some(Op::Put { value, expires }) => return go_on(call, Some(HostRow { value, expires })),
         Some(Op::Delete) => return go_on(call, None),
         Some(Op::Add(n)) => Some(n),
         None => None,
     };
     let answer = call.run.host.get(key.clone());
-    call.with(answer, move |call, value| match added {
-        None => go_on(call, value),
-        Some(n) => match plus(value.as_deref(), n) {
-            Ok(sum) => go_on(call, Some(sum.to_string().into())),
+    call.with(answer, move |call, row| match added {
+        None => go_on(call, row),
+        Some(n) => match counted(row, n) {
+            Ok((row, _)) => go_on(call, Some(row)),
             Err(error) => call.raise(not_counted("add", &key, &error)),
         },
     })
+}
+
+/// A counter with `n` added, which expires when it did, and the sum.
+fn counted(row: Option<HostRow>, n: i64) -> Result<(HostRow, i64), AddError> {
+    let sum = plus(row.as_ref().map(|row| &row.value[..]), n)?;
+    Ok((HostRow { value: sum.to_string().into(), expires: row.and_then(|row| row.expires) }, sum))
 }
 
 /// A counter and what is added to it; an absent row counts as 0.
@@ -186,20 +192,16 @@ fn only(options: &Table, what: &str, known: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// A read and a write; keeps the expiry that this invocation gave the row.
+/// A read and a write; the row expires when it did.
 fn incr(call: &Call, key: StateKey, by: i64) -> mlua::Result<Answered> {
-    let expires = match call.run.journal.borrow().written(&key) {
-        Some(Op::Put { expires, .. }) => *expires,
-        _ => None,
-    };
-    let row = key.clone();
-    current(call, key, move |call, value| match plus(value.as_deref(), by) {
-        Ok(sum) => {
-            let op = Op::Put { value: sum.to_string().into(), expires };
-            call.run.journal.borrow_mut().write(&call.run.function(), row, op);
+    let place = key.clone();
+    current(call, key, move |call, row| match counted(row, by) {
+        Ok((HostRow { value, expires }, sum)) => {
+            let op = Op::Put { value, expires };
+            call.run.journal.borrow_mut().write(&call.run.function(), place, op);
             within_output(call, || call.value(sum as f64))
         }
-        Err(error) => call.raise(not_counted("incr", &row, &error)),
+        Err(error) => call.raise(not_counted("incr", &place, &error)),
     })
 }
 

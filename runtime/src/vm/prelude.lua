@@ -301,7 +301,13 @@ local trigger_methods = {
   reject = function(reason) return settle(host.reject(reason)) end,
   retry_after = function(delay) return settle(host.retry_after(delay)) end,
 }
-local ctx_mt = freeze({
+local ctx_fields = host.ctx_fields
+local function fill(ctx)
+  for _, key in ctx_fields do
+    local _ = ctx[key]
+  end
+end
+local ctx_mt = {
   __index = function(ctx, key)
     local method = methods[key]
     if method then return method end
@@ -311,7 +317,22 @@ local ctx_mt = freeze({
     if value ~= nil then rawset(ctx, key, value) end
     return value
   end,
-})
+  __iter = function(ctx)
+    fill(ctx)
+    return next, ctx
+  end,
+}
+freeze(ctx_mt)
+-- Luau loops over the table that `pairs` returns whatever else it returns: so it is filled.
+local next, getmetatable = next, getmetatable
+function pairs(t)
+  if getmetatable(t) == ctx_mt then
+    fill(t)
+  elseif type(t) ~= "table" then
+    error("invalid argument #1 to 'pairs' (table expected, got " .. type(t) .. ")", 2)
+  end
+  return next, t, nil
+end
 
 local no_function = host.no_function
 

@@ -6,6 +6,7 @@ use super::slot::{Recorded, Status};
 use super::{Dispatcher, Mutation};
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use weir_runtime::HostRow;
 use weir_schema::{Millis, Offset, Op, StateKey, StateRange, TxnId, Versioned};
 
 /// Physical rows in byte order.
@@ -102,7 +103,7 @@ impl Dispatcher {
             (What::Key(key), given) => {
                 let row = self.rows.get(key);
                 if let Some(cell) = row.and_then(|r| fold_from_put(r, reader)) {
-                    return Some((View::Value(live(cell, reader.time)), None));
+                    return Some((View::Row(live(cell, reader.time)), None));
                 }
                 let base = match (row.and_then(|r| r.cached.as_ref()), given) {
                     (Some(cached), _) => cached.clone(),
@@ -110,7 +111,7 @@ impl Dispatcher {
                     (None, _) => return None,
                 };
                 let cell = fold(row, reader, cell_of(base.as_ref()));
-                Some((View::Value(live(cell, reader.time)), Some(Stored::Row(base))))
+                Some((View::Row(live(cell, reader.time)), Some(Stored::Row(base))))
             }
             (What::Range(range), Some(Stored::Rows(given))) => {
                 let (view, base) = self.lookup_range(reader, range, given);
@@ -147,7 +148,7 @@ impl Dispatcher {
                 fold_from_put(row, reader).unwrap_or_else(|| fold(Some(row), reader, below)),
             );
         }
-        let seen = cells.into_iter().filter_map(|(key, cell)| Some((key, live(cell, reader.time)?)));
+        let seen = cells.into_iter().filter_map(|(key, cell)| Some((key, live(cell, reader.time)?.value)));
         (seen.collect(), base.into_iter().collect())
     }
 
@@ -229,6 +230,7 @@ fn below(row: &Row, reader: Reader) -> usize {
     reader.before.map_or(0, |before| row.pending.partition_point(|p| p.offset < before))
 }
 
-fn live(cell: Cell, time: Millis) -> Option<Bytes> {
-    cell.filter(|(_, expires)| expires.is_none_or(|e| time < e)).map(|(value, _)| value)
+fn live(cell: Cell, time: Millis) -> Option<HostRow> {
+    let (value, expires) = cell?;
+    HostRow { value, expires }.live(time)
 }

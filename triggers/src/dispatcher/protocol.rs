@@ -4,7 +4,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::{CommitError, ReadLimit};
-use weir_runtime::Effects;
+use weir_runtime::{Effects, HostRow};
 use weir_schema::{
     CatalogVersion, Fence, Millis, Offset, Receipt, Record, Records, StateKey, StateRange, TopicName,
     Transaction, TxnId, Versioned,
@@ -262,8 +262,8 @@ pub enum Stored {
 /// What an attempt sees: live rows by the event's time, with the pending writes of earlier events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum View {
-    /// Of a key.
-    Value(Option<Bytes>),
+    /// Of a key. When it expires is part of what is seen: what increments a row keeps it.
+    Row(Option<HostRow>),
     /// Of a range, in byte order.
     Rows(Vec<(Bytes, Bytes)>),
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use weir_runtime::Effects;
 use weir_schema::{
     At, Epoch, GroupName, Op, Receipt, Records, RecordsBuilder, StateKey, TableName, TopicId, Transaction,
-    WriterId,
+    Versioned, WriterId,
 };
 
 const AT: At = At { topic: TopicId(0), partition: 0 };
@@ -163,4 +163,30 @@ fn adds_of_several_events_commit_as_one() {
     let rest = committed(&next).expect("the other three");
     assert_eq!(rest.advance.map(|a| (a.from, a.to)), Some((Offset(1), Offset(4))));
     assert_eq!(rest.writes.iter().map(|w| w.op.clone()).collect::<Vec<_>>(), [Op::Add(3)]);
+}
+
+#[test]
+fn an_attempt_that_saw_a_row_that_expires_otherwise_runs_again() {
+    let mut dispatcher = dispatcher(Settings::default());
+    let begun = actions(&mut dispatcher, 0);
+    assert!(started(&begun).is_none());
+    let mut builder = RecordsBuilder::default();
+    for (offset, key) in [(0, b"a"), (1, b"b")] {
+        builder.push_encoded(AT, Offset(offset), Millis(0), Some(key), Some(b"{}"), &[]);
+    }
+    let begun = give(&mut dispatcher, 0, Input::Records { from: Offset::ZERO, records: builder.build() });
+    let runs: Vec<_> = begun
+        .iter()
+        .filter_map(|a| if let Action::Start(start) = a { Some(start.run) } else { None })
+        .collect();
+    let key = StateKey { table: TableName::new("t").expect("valid"), generation: 0, key: "n".into() };
+    let stored = Versioned { value: "5".into(), stamp: TxnId::new(WriterId(9), 1), expires: None };
+    let seen = dispatcher.read(runs[1], &What::Key(key.clone()), Some(Stored::Row(Some(stored))));
+    assert!(matches!(seen, Seen::View(View::Row(Some(row))) if row.expires.is_none()));
+    // the same value, but it stops to count
+    let writes = vec![(key, Op::Put { value: "5".into(), expires: Some(Millis(100)) })];
+    let effects = Effects { writes, ..Effects::default() };
+    give(&mut dispatcher, 1, Input::Ran { run: runs[1], end: RunEnd::Ok(Effects::default()) });
+    let after = give(&mut dispatcher, 1, Input::Ran { run: runs[0], end: RunEnd::Ok(effects) });
+    assert_eq!(started(&after).map(|start| start.offset), Some(Offset(1)));
 }

@@ -4,4 +4,5 @@
 
 mod dry;
 mod in_place;
+mod late;
 mod node;

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use weir_log::{Clock, Driver, LogConfig, ReadLimit, SqliteOptions, SystemClock, TopicSpec};
+use weir_log::{Clock, Driver, Log, LogConfig, ReadLimit, SqliteOptions, SystemClock, TopicSpec};
 use weir_runtime::{Code, Limits, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::{
     At, FunctionName, GroupName, Offset, Partitioner, Position, RecordsBuilder, StateKey, TableName,
@@ -53,8 +53,16 @@ impl Node {
     }
 
     pub(crate) async fn start_at(folder: &Path, partitions: u32, clock: Arc<dyn Clock>) -> Self {
+        Self::start_on(Self::open(folder, clock.clone()).await, partitions, clock).await
+    }
+
+    /// The log of a folder.
+    pub(crate) async fn open(folder: &Path, clock: Arc<dyn Clock>) -> Arc<dyn Log> {
         let driver = Driver::Sqlite { path: folder.join("log.db"), options: SqliteOptions::default() };
-        let log = weir_log::open(LogConfig { driver, app: None, clock: clock.clone() }).await.unwrap();
+        weir_log::open(LogConfig { driver, app: None, clock }).await.unwrap()
+    }
+
+    pub(crate) async fn start_on(log: Arc<dyn Log>, partitions: u32, clock: Arc<dyn Clock>) -> Self {
         for (name, partitions) in [("orders", partitions), ("emails", 1)] {
             let spec = TopicSpec {
                 name: TopicName::new(name).unwrap(),

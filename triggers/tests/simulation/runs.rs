@@ -36,9 +36,9 @@ impl Sim {
             let what = what(ask);
             let stored = fresh.take().filter(|(w, _)| *w == what).map(|(_, s)| s);
             match dispatcher.read(run, &what, stored) {
-                Seen::View(View::Value(value)) => {
+                Seen::View(View::Row(row)) => {
                     let Ask::Key(key) = ask else { unreachable!("a value for a key") };
-                    Some(value.map(|v| (key, v)).into_iter().collect())
+                    Some(row.map(|r| (key, r.value)).into_iter().collect())
                 }
                 Seen::View(View::Rows(rows)) => Some(rows.into_iter().map(|(k, v)| (k[0], v)).collect()),
                 Seen::AskStore => None,

@@ -114,13 +114,13 @@ impl<'a> Parser<'a> {
         // SAFETY: see `value`.
         unsafe {
             room(l)?;
-            if self.peek() == b']' {
-                lua_createtable(l, 0, 0);
-                lua_pushvalue(l, self.array);
-                lua_setmetatable(l, -2);
+            let is_empty = self.peek() == b']';
+            lua_createtable(l, if is_empty { 0 } else { 4 }, 0);
+            lua_pushvalue(l, self.array); // a list that is emptied stays one
+            lua_setmetatable(l, -2);
+            if is_empty {
                 return self.leave();
             }
-            lua_createtable(l, 4, 0);
             for n in 1.. {
                 self.value(l)?;
                 lua_rawseti(l, -2, n);

@@ -2,12 +2,11 @@
 
 use super::overlay::{self, Overlay};
 use crate::host::{chain, unavailable};
-use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_runtime::{Answer, Host, HostError, HostPage, LogLine, Session, TopicRef};
+use weir_runtime::{Answer, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{At, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange};
 
 /// The host of one attempt.
@@ -33,9 +32,9 @@ impl Host for DryHost {
         0
     }
 
-    fn get(&self, key: StateKey) -> Answer<Result<Option<Bytes>, HostError>> {
-        if let Some(value) = self.overlay.borrow().get(&key, self.now) {
-            return Answer::Now(Ok(value));
+    fn get(&self, key: StateKey) -> Answer<Result<Option<HostRow>, HostError>> {
+        if let Some(row) = self.overlay.borrow().get(&key, self.now) {
+            return Answer::Now(Ok(row));
         }
         let (session, overlay, now) = (self.session.clone(), self.overlay.clone(), self.now);
         Answer::Later(Box::pin(async move {

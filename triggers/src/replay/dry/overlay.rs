@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use weir_log::LogError;
-use weir_runtime::Session;
+use weir_runtime::{HostRow, Session};
 use weir_schema::{Millis, Op, StateKey, StateRange, counter};
 
 /// Bytes of rows that a dry run keeps.
@@ -17,14 +17,8 @@ const MAX_COUNTER: i64 = 1 << 53;
 /// Rows over the live state; none: deleted.
 #[derive(Default, Debug)]
 pub(super) struct Overlay {
-    rows: BTreeMap<StateKey, Option<Row>>,
+    rows: BTreeMap<StateKey, Option<HostRow>>,
     bytes: usize,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-struct Row {
-    value: Bytes,
-    expires: Option<Millis>,
 }
 
 /// A run writes more than fits.
@@ -32,16 +26,10 @@ struct Row {
 #[error("the range would write more than {} MiB of rows: replay a part of it (--from, --to, --key)", MAX_BYTES >> 20)]
 pub(super) struct TooLarge;
 
-impl Row {
-    fn live(&self, now: Millis) -> Option<Bytes> {
-        self.expires.is_none_or(|e| now < e).then(|| self.value.clone())
-    }
-}
-
 impl Overlay {
     /// What a key holds here; none: it is as in the live state.
-    pub(super) fn get(&self, key: &StateKey, now: Millis) -> Option<Option<Bytes>> {
-        Some(self.rows.get(key)?.as_ref().and_then(|row| row.live(now)))
+    pub(super) fn get(&self, key: &StateKey, now: Millis) -> Option<Option<HostRow>> {
+        Some(self.rows.get(key)?.clone().and_then(|row| row.live(now)))
     }
 
     /// Lays the rows of a range over those of the live state.
@@ -53,8 +41,8 @@ impl Overlay {
         };
         let from = Bound::Included(key(&range.from));
         for (key, row) in self.rows.range((from, Bound::Unbounded)).take_while(|(k, _)| range.contains(k)) {
-            match row.as_ref().and_then(|row| row.live(now)) {
-                Some(value) => rows.insert(key.key.clone(), value),
+            match row.clone().and_then(|row| row.live(now)) {
+                Some(row) => rows.insert(key.key.clone(), row.value),
                 None => rows.remove(&key.key),
             };
         }
@@ -69,8 +57,8 @@ impl Overlay {
         tables
     }
 
-    fn put(&mut self, key: StateKey, row: Option<Row>) -> Result<(), TooLarge> {
-        let size = |row: &Option<Row>| row.as_ref().map_or(0, |r| r.value.len());
+    fn put(&mut self, key: StateKey, row: Option<HostRow>) -> Result<(), TooLarge> {
+        let size = |row: &Option<HostRow>| row.as_ref().map_or(0, |r| r.value.len());
         let added = key.key.len() + size(&row);
         let key_bytes = key.key.len();
         if let Some(before) = self.rows.insert(key, row) {
@@ -91,12 +79,12 @@ pub(super) async fn apply(
     let mut rows = Vec::new();
     for (key, op) in writes {
         let row = match op {
-            Op::Put { value, expires } => Some(Row { value: value.clone(), expires: *expires }),
+            Op::Put { value, expires } => Some(HostRow { value: value.clone(), expires: *expires }),
             Op::Delete => None,
             Op::Add(by) => {
                 let before = read(overlay, session, key, now).await?;
-                match add(before.as_deref(), *by) {
-                    Some(sum) => Some(Row { value: sum.to_string().into(), expires: None }),
+                match add(before, *by) {
+                    Some(row) => Some(row),
                     None => return Ok(Err(weir_log::Rejection::NotACounter(key.clone()).to_string())),
                 }
             }
@@ -116,18 +104,20 @@ pub(super) async fn read(
     session: &Session,
     key: &StateKey,
     now: Millis,
-) -> Result<Option<Bytes>, LogError> {
+) -> Result<Option<HostRow>, LogError> {
     let own = overlay.borrow().get(key, now);
-    if let Some(value) = own {
-        return Ok(value);
+    if let Some(row) = own {
+        return Ok(row);
     }
     let row = session.log().get(std::slice::from_ref(key)).await?.pop().flatten();
-    Ok(row.filter(|r| r.is_live(now)).map(|r| r.value))
+    Ok(row.and_then(|row| HostRow::from(row).live(now)))
 }
 
-fn add(before: Option<&[u8]>, by: i64) -> Option<i64> {
-    let before = before.map_or(Some(0), counter)?;
-    before.checked_add(by).filter(|sum| (1 - MAX_COUNTER..MAX_COUNTER).contains(sum))
+/// A counter with `by` added, which expires when it did; none: it is no counter, or would be too large.
+fn add(before: Option<HostRow>, by: i64) -> Option<HostRow> {
+    let number = before.as_ref().map_or(Some(0), |row| counter(&row.value))?;
+    let sum = number.checked_add(by).filter(|sum| (1 - MAX_COUNTER..MAX_COUNTER).contains(sum))?;
+    Some(HostRow { value: sum.to_string().into(), expires: before.and_then(|row| row.expires) })
 }
 
 #[cfg(test)]
@@ -139,8 +129,8 @@ mod tests {
         StateKey { table: TableName::new("t").expect("valid"), generation: 0, key: text.to_owned().into() }
     }
 
-    fn row(value: &str, expires: Option<Millis>) -> Option<Row> {
-        Some(Row { value: value.to_owned().into(), expires })
+    fn row(value: &str, expires: Option<Millis>) -> Option<HostRow> {
+        Some(HostRow { value: value.to_owned().into(), expires })
     }
 
     #[test]
@@ -151,7 +141,7 @@ mod tests {
         overlay.put(key("c"), row("3", Some(Millis(100)))).expect("fits");
         assert_eq!(overlay.get(&key("x"), Millis(0)), None, "as in the live state");
         assert_eq!(overlay.get(&key("b"), Millis(0)), Some(None));
-        assert_eq!(overlay.get(&key("c"), Millis(99)), Some(Some("3".into())));
+        assert_eq!(overlay.get(&key("c"), Millis(99)), Some(row("3", Some(Millis(100)))));
         assert_eq!(overlay.get(&key("c"), Millis(100)), Some(None));
         let live = [("a", "0"), ("b", "0"), ("d", "0")];
         let mut rows: BTreeMap<Bytes, Bytes> = live.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
@@ -173,10 +163,11 @@ mod tests {
 
     #[test]
     fn adding_follows_the_rules_of_the_log() {
-        assert_eq!(add(None, 2), Some(2));
-        assert_eq!(add(Some(b"40"), 2), Some(42));
-        assert_eq!(add(Some(b"{}"), 1), None);
-        assert_eq!(add(Some(b"9007199254740991"), 1), None);
-        assert_eq!(add(Some(b"-9007199254740991"), -1), None);
+        let expires = Some(Millis(9));
+        assert_eq!(add(None, 2), row("2", None));
+        assert_eq!(add(row("40", expires), 2), row("42", expires));
+        assert_eq!(add(row("{}", None), 1), None);
+        assert_eq!(add(row("9007199254740991", None), 1), None);
+        assert_eq!(add(row("-9007199254740991", None), -1), None);
     }
 }
