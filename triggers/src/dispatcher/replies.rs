@@ -338,25 +338,32 @@ impl Dispatcher {
         match sent.purpose {
             Purpose::Flight => {
                 let Some(flight) = self.flight.take() else { return };
+                // news of the catalog have passed over what was in flight
+                self.revoke_stale_catalog();
                 if flight > 1 {
                     // one by one, until the culprit is alone
                     self.one_by_one = flight;
                     return;
                 }
                 self.one_by_one = self.one_by_one.saturating_sub(1);
-                if self.window.at(0).status == Status::Done {
-                    self.refuse(0, rejection.to_string());
-                } else {
-                    self.pause(PauseReason::Refused); // the entry itself: nobody's function can help that
+                match self.window.at(0).status {
+                    Status::Done => self.refuse(0, rejection.to_string()),
+                    // the entry itself: nobody's function can help that
+                    Status::Park(_) => self.pause(PauseReason::Refused),
+                    // it runs again
+                    Status::Queued | Status::Running | Status::Failed => {}
                 }
             }
             Purpose::Parked(run) => {
+                let Some(attempt) = self.outside.get_mut(&run) else { return };
+                attempt.is_committing = false;
+                // news of the catalog have passed over what was being committed: then it is gone now, and runs again
+                self.revoke_stale_catalog();
                 let Some(attempt) = self.outside.get_mut(&run) else { return };
                 if attempt.refusal.is_some() {
                     return self.pause(PauseReason::Refused);
                 }
                 attempt.refusal = Some(rejection.to_string());
-                attempt.is_committing = false;
                 self.commit_parked(run);
             }
             Purpose::Command { request, lane } => {

@@ -5,6 +5,7 @@ use crate::parked::{EntryState, PARKED};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_log::{CommitError, Rejection};
 use weir_runtime::Effects;
 use weir_schema::{
     At, Epoch, GroupName, Op, Receipt, Records, RecordsBuilder, StateKey, TableName, TopicId, Transaction,
@@ -189,4 +190,40 @@ fn an_attempt_that_saw_a_row_that_expires_otherwise_runs_again() {
     give(&mut dispatcher, 1, Input::Ran { run: runs[1], end: RunEnd::Ok(Effects::default()) });
     let after = give(&mut dispatcher, 1, Input::Ran { run: runs[0], end: RunEnd::Ok(effects) });
     assert_eq!(started(&after).map(|start| start.offset), Some(Offset(1)));
+}
+
+fn rejected(id: TxnId) -> Input {
+    Input::Replied { id, outcome: Err(CommitError::Rejected(Rejection::Malformed("no"))) }
+}
+
+fn ends_well(run: TxnId) -> Input {
+    Input::Ran { run, end: RunEnd::Ok(Effects::default()) }
+}
+
+#[test]
+fn what_the_log_refused_while_the_catalog_changed_runs_again_and_is_not_blamed() {
+    let mut dispatcher = dispatcher(Settings::default());
+    let begun = first_run(&mut dispatcher, 1);
+    let sent = give(&mut dispatcher, 0, ends_well(started(&begun).expect("a start").run));
+    give(&mut dispatcher, 1, Input::Catalog(CatalogVersion(1)));
+    let refused = give(&mut dispatcher, 2, rejected(committed(&sent).expect("a commit").id));
+    assert!(committed(&refused).is_none(), "nothing of the old catalog is committed");
+    assert_eq!(started(&refused).expect("it starts again").catalog, CatalogVersion(1));
+}
+
+#[test]
+fn a_parked_event_that_the_log_refused_while_the_catalog_changed_runs_again() {
+    let mut dispatcher = dispatcher(Settings::default());
+    let begun = first_run(&mut dispatcher, 1);
+    let parked = fails(&mut dispatcher, &begun, RunFailure::default());
+    give(&mut dispatcher, 1, ok(parked.id));
+    let due = only_entry(&parked).due.0;
+    let marked = committed(&actions(&mut dispatcher, due)).expect("its start is durable first").id;
+    let again = give(&mut dispatcher, due, ok(marked));
+    let sent = give(&mut dispatcher, due, ends_well(started(&again).expect("a start").run));
+    give(&mut dispatcher, due, Input::Catalog(CatalogVersion(1)));
+    let refused = give(&mut dispatcher, due, rejected(committed(&sent).expect("a commit").id));
+    // as at each start of an event that has failed before: a mark first, and not the blame for the refusal
+    let mark = only_entry(committed(&refused).expect("a mark"));
+    assert_eq!((mark.started, mark.attempts), (true, 1));
 }
