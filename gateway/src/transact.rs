@@ -92,9 +92,13 @@ impl Transactor {
         };
         let trace = invocation.trace;
         let run = Run { code, invocation, idempotency, trace, parent, immediate: (!dry).then(Rc::default) };
-        let attempts = self.attempts(&run, &mut done);
+        // pinned here, as in the worker: moving it into the timeout would copy it
+        let is_over = {
+            let attempts = std::pin::pin!(self.attempts(&run, &mut done));
+            tokio::time::timeout(wall + GRACE, attempts).await.is_err()
+        };
         // the worker ends a function at the limit by itself: what is left here is the commit, or one run too many
-        if tokio::time::timeout(wall + GRACE, attempts).await.is_err() {
+        if is_over {
             done.result = Err(match done.is_committing {
                 true => Refusal::OutcomeUnknown(format!("no answer within {wall:?}")),
                 false => Refusal::Conflict,

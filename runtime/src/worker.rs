@@ -80,13 +80,13 @@ impl Worker {
         host: Rc<dyn Host>,
     ) -> Outcome {
         let lent = Lent { vm: &self.vm, run: self.begin(code, invocation, host) };
-        let run = &lent.run;
-        let limits = *run.limits();
-        let work = self.work(run);
-        let result = match tokio::time::timeout(limits.wall, work).await {
-            Ok(result) => result,
-            Err(_) => Err(wall_failure(&limits)),
+        let limits = *lent.run.limits();
+        let done = {
+            // pinned here: moving a future of this size costs as much as a small function
+            let work = std::pin::pin!(self.work(&lent.run));
+            tokio::time::timeout(limits.wall, work).await
         };
+        let result = done.unwrap_or_else(|_| Err(wall_failure(&limits)));
         lent.finish(result)
     }
 
