@@ -1,8 +1,8 @@
 //! What every backend does, as cases: written once, run against each.
 //!
-//! A case's doc is the clause that it proves. A backend's tests say how a fresh log is opened, and the macro
-//! [`conformance!`](crate::conformance!) makes a test of each case: `mod memory { weir_log::conformance!(super::open); }`
-//! gives `memory::offsets_are_dense_from_zero` and so on. Every case has a log of its own, so all run in parallel.
+//! A case's doc is the clause that it proves. [`places`] says how a fresh log of a backend is opened, and the macro
+//! [`conformance!`](crate::conformance!) makes a test of each case: `mod memory { weir_log::conformance!(memory); }` gives
+//! `memory::offsets_are_dense_from_zero` and so on. Every case has a log of its own, so all run in parallel.
 
 pub mod commits;
 pub mod conflicts;
@@ -10,6 +10,8 @@ pub mod events;
 pub mod groups;
 pub mod life;
 pub mod ownership;
+pub mod places;
+mod server;
 pub mod state;
 pub mod topics;
 
@@ -185,8 +187,8 @@ fn table_name(name: &str) -> TableName {
 /// Makes a test of every case. `$open` is a path to an `async fn() -> Fixture` that opens a fresh log.
 #[macro_export]
 macro_rules! conformance {
-    ($open:path) => {
-        $crate::conformance!(@cases $open;
+    ($place:ident) => {
+        $crate::conformance!(@cases $place;
             topics {
                 the_same_topic_again_is_the_one_that_is_there,
                 another_shape_of_a_topic_is_refused,
@@ -261,10 +263,10 @@ macro_rules! conformance {
             }
         );
     };
-    (@cases $open:path; $($module:ident { $($case:ident),* $(,)? })*) => { $($(
+    (@cases $place:ident; $($module:ident { $($case:ident),* $(,)? })*) => { $($(
         #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            let fixture = $open().await;
+            let fixture = $crate::conformance::places::$place().await;
             $crate::conformance::$module::$case(&fixture).await;
         }
     )*)* };

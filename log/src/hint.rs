@@ -13,3 +13,21 @@ pub struct Hint {
     /// Grows with every commit that writes a table whose name begins with `_weir_control`.
     pub control: u64,
 }
+
+impl Hint {
+    /// Adds news, which never go back; tells whether there were any.
+    pub(crate) fn merge(&mut self, tails: &[(At, Offset)], catalog: CatalogVersion, control: u64) -> bool {
+        let mut news = false;
+        for (at, tail) in tails {
+            let known = self.tails.get(at);
+            if known.is_none_or(|known| known < tail) {
+                self.tails.insert(*at, *tail);
+                news = true;
+            }
+        }
+        news |= self.catalog < catalog || self.control < control;
+        self.catalog = self.catalog.max(catalog);
+        self.control = self.control.max(control);
+        news
+    }
+}

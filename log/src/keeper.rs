@@ -23,7 +23,7 @@ impl Keeper {
     /// Starts the thread.
     pub(crate) fn start() -> io::Result<Self> {
         let runtime =
-            Builder::new_current_thread().enable_time().max_blocking_threads(BLOCKING_THREADS).build()?;
+            Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
         let keeper = Self {
             handle: runtime.handle().clone(),
             stop: CancellationToken::new(),
@@ -44,6 +44,19 @@ impl Keeper {
         let stop = self.stop.clone();
         let until_stopped = async move { stop.run_until_cancelled(task).await.unwrap_or(()) };
         drop(self.tasks.spawn_on(until_stopped, &self.handle));
+    }
+
+    /// Runs `task` to its end, also when the keeper is dropped; whoever stops it sees to it that there is an end.
+    pub(crate) fn spawn_to_end(&self, task: impl Future<Output = ()> + Send + 'static) {
+        drop(self.tasks.spawn_on(task, &self.handle));
+    }
+
+    /// Runs `task` here and waits for it, on whatever runtime the caller is; none if the keeper has stopped.
+    pub(crate) async fn complete<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        self.handle.spawn(task).await.ok()
     }
 
     /// Runs `work` on a thread where it may take its time; none if the keeper has stopped.

@@ -7,6 +7,7 @@
 //! What a commit does is in [`weir_schema::Transaction`]; this crate says when it is durable and who sees it.
 #![forbid(unsafe_code)]
 
+mod batch;
 mod capabilities;
 mod clock;
 #[cfg(feature = "conformance")]
@@ -21,6 +22,7 @@ mod membership;
 mod memory;
 mod open;
 mod pages;
+mod postgres;
 mod resolve;
 mod scan;
 mod sqlite;
@@ -33,6 +35,7 @@ pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
 pub use open::{Driver, LogConfig, open};
 pub use pages::all_rows;
+pub use postgres::{ConnString, PostgresOptions};
 pub use resolve::resolve;
 pub use sqlite::{FaultPoint, Faults, SqliteOptions};
 pub use topic::{TopicInfo, TopicSpec};

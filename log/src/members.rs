@@ -1,16 +1,19 @@
-//! The memberships of this process, for backends whose partitions all belong to one process at a time.
+//! The memberships of this process.
 //!
 //! A membership claims the partitions of the topics that it was joined with. The last one to claim a partition has
 //! it; the one before hears `Lost`.
 
 use crate::{Change, Membership, MembershipEnd};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
-use weir_schema::{At, GroupName};
+use weir_schema::{At, Epoch, GroupName};
 
 /// How many ends may wait to be served.
 const ENDS: usize = 16;
+/// How many changes there are of one partition at most before it is assigned again: assigned, revoking, lost.
+const CHANGES: usize = 3;
 
 /// Who takes part in what.
 #[derive(Default, Debug)]
@@ -31,7 +34,9 @@ struct Member {
     /// It has been assigned nothing yet.
     waiting: bool,
     /// What it was assigned and has not lost.
-    held: BTreeSet<At>,
+    held: BTreeMap<At, Epoch>,
+    /// What of it is to go to another process.
+    revoked: BTreeSet<At>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -49,13 +54,13 @@ impl Members {
         if list.closed {
             return None;
         }
-        // each partition is assigned once and lost once at most
-        let (changes, received) = mpsc::channel(2 * claims.len() + 1);
+        let (changes, received) = mpsc::channel(CHANGES * claims.len() + 1);
         let (ends, served) = mpsc::channel(ENDS);
         list.last += 1;
         let number = list.last;
         let group = group.clone();
-        list.members.push(Member { number, group, claims, waiting: true, held: BTreeSet::new(), changes });
+        let (held, revoked) = (BTreeMap::new(), BTreeSet::new());
+        list.members.push(Member { number, group, claims, waiting: true, held, revoked, changes });
         Some(Joined { number, membership: Membership::new(received, ends), ends: served })
     }
 
@@ -78,12 +83,13 @@ impl Members {
         member.waiting = false;
         let group = member.group.clone();
         for change in assigned {
-            let Change::Assigned { at, .. } = change else { continue };
+            let Change::Assigned { at, epoch, .. } = change else { continue };
             for other in list.members.iter_mut().filter(|m| m.number != number && m.group == group) {
                 other.lose(at);
+                other.claims.retain(|claim| *claim != at);
             }
             if let Some(member) = list.members.iter_mut().find(|m| m.number == number) {
-                member.held.insert(at);
+                member.held.insert(at, epoch);
                 member.tell(change);
             }
         }
@@ -92,22 +98,67 @@ impl Members {
     /// Tells all members of `group` that they have lost everything.
     pub(crate) fn forget(&self, group: &GroupName) {
         for member in self.lock().members.iter_mut().filter(|m| m.group == *group) {
-            for at in member.held.clone() {
+            for at in member.held.keys().copied().collect::<Vec<_>>() {
                 member.lose(at);
             }
         }
     }
 
-    /// `number` has handed `at` over.
+    /// `number` has handed `at` over. If nobody had asked for it, it does not want it back either.
     pub(crate) fn released(&self, number: u64, at: At) {
         if let Some(member) = self.lock().members.iter_mut().find(|m| m.number == number) {
             member.held.remove(&at);
+            if !member.revoked.remove(&at) {
+                member.claims.retain(|claim| *claim != at);
+            }
         }
     }
 
-    /// `number` has left.
-    pub(crate) fn leave(&self, number: u64) {
-        self.lock().members.retain(|m| m.number != number);
+    /// `number` has left; returns what it held.
+    pub(crate) fn leave(&self, number: u64) -> Vec<(At, Epoch)> {
+        let mut list = self.lock();
+        let index = list.members.iter().position(|m| m.number == number);
+        index.map(|index| list.members.remove(index).held.into_iter().collect()).unwrap_or_default()
+    }
+
+    /// The groups that have members.
+    pub(crate) fn groups(&self) -> Vec<GroupName> {
+        let groups: BTreeSet<_> = self.lock().members.iter().map(|m| m.group.clone()).collect();
+        groups.into_iter().collect()
+    }
+
+    /// Of each partition that members of `group` claim or hold: who claims it (of several the last one that has joined,
+    /// as long as it can be told of changes), and who holds it under which epoch.
+    pub(crate) fn stakes(&self, group: &GroupName) -> BTreeMap<At, Stake> {
+        let mut stakes: BTreeMap<At, Stake> = BTreeMap::new();
+        for member in self.lock().members.iter().filter(|m| m.group == *group) {
+            // room for all that there is to hear until every claim has been assigned and lost again
+            let can_hear = member.changes.capacity() + member.held.len() >= CHANGES * member.claims.len();
+            for at in &member.claims {
+                stakes.entry(*at).or_default().claimant = can_hear.then_some(member.number);
+            }
+            for (at, epoch) in &member.held {
+                stakes.entry(*at).or_default().holder = Some((member.number, *epoch));
+            }
+        }
+        stakes
+    }
+
+    /// Tells who holds `at` of `group` that another process is to have it; once.
+    pub(crate) fn revoke(&self, group: &GroupName, at: At, within: Duration) {
+        let mut list = self.lock();
+        let holder = list.members.iter_mut().find(|m| m.group == *group && m.held.contains_key(&at));
+        if let Some(holder) = holder.filter(|holder| !holder.revoked.contains(&at)) {
+            holder.revoked.insert(at);
+            holder.tell(Change::Revoking { at, within });
+        }
+    }
+
+    /// Tells who holds `at` of `group` that another process has it.
+    pub(crate) fn lose(&self, group: &GroupName, at: At) {
+        for member in self.lock().members.iter_mut().filter(|m| m.group == *group) {
+            member.lose(at);
+        }
     }
 
     /// Ends every membership's changes.
@@ -122,9 +173,17 @@ impl Members {
     }
 }
 
+/// What the members of this process have to do with a partition.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Stake {
+    pub(crate) claimant: Option<u64>,
+    pub(crate) holder: Option<(u64, Epoch)>,
+}
+
 impl Member {
     fn lose(&mut self, at: At) {
-        if self.held.remove(&at) {
+        self.revoked.remove(&at);
+        if self.held.remove(&at).is_some() {
             self.tell(Change::Lost { at });
         }
     }

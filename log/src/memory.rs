@@ -88,7 +88,7 @@ impl Shared {
                 }
             }
         }
-        self.members.leave(number);
+        drop(self.members.leave(number));
     }
 }
 

@@ -1,9 +1,10 @@
 //! The registry of backends: the one place that knows them all.
 
 use crate::memory::MemoryLog;
+use crate::postgres::{PostgresLog, PostgresOptions};
 use crate::sqlite::{SqliteLog, SqliteOptions};
 use crate::{Clock, Log, LogError};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use weir_schema::AppName;
 
@@ -31,6 +32,8 @@ pub enum Driver {
         /// Settings.
         options: SqliteOptions,
     },
+    /// In a schema of a PostgreSQL database, made if there is none.
+    Postgres(PostgresOptions),
 }
 
 impl Driver {
@@ -52,18 +55,15 @@ pub async fn open(config: LogConfig) -> Result<Arc<dyn Log>, LogError> {
         Driver::Sqlite { path, options } => {
             Arc::new(SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?)
         }
+        Driver::Postgres(options) => Arc::new(PostgresLog::open(options, config.app, config.clock).await?),
     })
 }
 
-/// The log belongs to `owner`, and `app` wants it.
-pub(crate) fn other_app(path: &Path, owner: &str, app: &AppName) -> LogError {
+/// The log at `place` belongs to `owner`, and `app` wants it; each could have its own `own`.
+pub(crate) fn other_app(place: &str, owner: &str, app: &AppName, own: &str) -> LogError {
     let why = format!(
-        "it belongs to the application {owner:?}, and this one is {:?}: give each its own file, or set appName to {owner:?}",
+        "it belongs to the application {owner:?}, and this one is {:?}: give each its own {own}, or set appName to {owner:?}",
         app.as_str()
     );
-    LogError::Unavailable {
-        operation: format!("open log {}", path.display()),
-        source: why.into(),
-        retry: false,
-    }
+    LogError::Unavailable { operation: format!("open log {place}"), source: why.into(), retry: false }
 }

@@ -20,6 +20,7 @@ mod schema;
 mod state;
 mod topics;
 
+use crate::batch;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::members::Members;
@@ -37,7 +38,6 @@ use rusqlite::Connection;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_schema::{
     AppName, At, GroupName, Millis, Offset, Receipt, Records, ScanPage, StateKey, StateRange, Transaction,
@@ -72,16 +72,6 @@ struct Shared {
     members: Members,
     owner: Owner,
     closed: AtomicBool,
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Commit(..) => "Commit",
-            Self::Change(_) => "Change",
-            Self::Close => "Close",
-        })
-    }
 }
 
 impl SqliteLog {
@@ -255,7 +245,7 @@ impl Log for SqliteLog {
         let (spec, hint) = (spec.clone(), self.shared.hint.clone());
         let tell = move |info: &TopicInfo| {
             let tails: Vec<_> = info.partitions().zip(info.tail.iter().copied()).collect();
-            hint.send_if_modified(|hint| committer::merge(hint, &tails, hint.catalog, hint.control));
+            hint.send_if_modified(|hint| hint.merge(&tails, hint.catalog, hint.control));
         };
         self.shared.change("create a topic in", move |c| topics::create(c, &spec), tell).await
     }
@@ -265,21 +255,13 @@ impl Log for SqliteLog {
     }
 
     fn commit(&self, transaction: Arc<Transaction>) -> Commit {
-        let refuse = |error: LogError| Commit::ready(Err(CommitError::Unavailable(error.into())));
         if self.shared.is_closed() {
-            return refuse(LogError::Closed);
+            return batch::refuse(LogError::Closed);
         }
         if transaction.is_read_only() {
             return self.check(transaction);
         }
-        let (done, commit) = Commit::channel();
-        match self.shared.jobs.try_send(Job::Commit(transaction, done)) {
-            Ok(()) => commit,
-            Err(TrySendError::Closed(_)) => refuse(LogError::Closed),
-            Err(TrySendError::Full(_)) => Commit::ready(Err(CommitError::Unavailable(
-                "the log's queue is full: commit less at once".into(),
-            ))),
-        }
+        batch::enqueue(&self.shared.jobs, transaction)
     }
 
     async fn read(&self, at: At, from: Offset, max: ReadLimit) -> Result<Records, LogError> {

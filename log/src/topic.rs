@@ -65,3 +65,25 @@ pub(crate) fn extend_runs(runs: &mut SmallVec<[(At, Offset, u32); 1]>, at: At, o
         _ => runs.push((at, offset, 1)),
     }
 }
+
+/// What backends store of a partitioner.
+pub(crate) fn partitioner_name(partitioner: Partitioner) -> &'static str {
+    match partitioner {
+        Partitioner::Murmur2 => "murmur2",
+        Partitioner::Crc32 => "crc32",
+    }
+}
+
+/// The partitioner that was stored as `name`.
+pub(crate) fn partitioner(name: &str) -> Result<Partitioner, LogError> {
+    match name {
+        "murmur2" => Ok(Partitioner::Murmur2),
+        "crc32" => Ok(Partitioner::Crc32),
+        other => Err(damaged(&format!("a topic has the partitioner {other:?}"))),
+    }
+}
+
+/// What is stored of topics is not what was stored.
+pub(crate) fn damaged(detail: &str) -> LogError {
+    LogError::Corrupt { subject: "the list of topics".into(), detail: detail.to_owned() }
+}

@@ -23,8 +23,8 @@ impl Store {
         self.check_owner(transaction)?;
         self.check_reads(transaction)?;
         limits.check(transaction).map_err(CommitError::Rejected)?;
-        let sums = self.sums(transaction, now).map_err(CommitError::Rejected)?;
         self.check_appends(transaction).map_err(CommitError::Rejected)?;
+        let sums = self.sums(transaction, now).map_err(CommitError::Rejected)?;
         if transaction.is_read_only() {
             return Ok(Receipt::default());
         }

@@ -105,11 +105,10 @@ impl Batch<'_> {
 
     fn check(&mut self, transaction: &Transaction) -> Result<Vec<Sum>, Stop> {
         check::all(self.connection, transaction, self.known.catalog, self.limits)?;
-        let sums = check::sums(self.connection, transaction, self.now)?;
         for event in transaction.appends.iter().flat_map(Records::iter) {
             self.known.partition(self.connection, event.meta.at)?;
         }
-        Ok(sums)
+        check::sums(self.connection, transaction, self.now)
     }
 
     fn write(&mut self, transaction: &Transaction, sums: Vec<Sum>) -> Result<Receipt, Failure> {

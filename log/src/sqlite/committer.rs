@@ -8,6 +8,7 @@ use super::error::{Failure, log_error};
 use super::events::Appender;
 use super::options::{FaultPoint, SqliteOptions};
 use super::schema;
+use crate::batch::{self, Outcome, Waiting};
 use crate::ledger::Ledger;
 use crate::{BoxError, Clock, CommitError, Hint, LogError, LogLimits};
 use foldhash::{HashMap, HashMapExt as _};
@@ -15,28 +16,14 @@ use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::{mpsc, oneshot, watch};
-use weir_schema::{At, CatalogVersion, Offset, Receipt, Transaction, TxnId, WriterId};
-
-/// A batch holds at most this many transactions …
-const BATCH_TRANSACTIONS: usize = 1000;
-/// … and is full at this many bytes.
-const BATCH_BYTES: usize = 4 << 20;
+use tokio::sync::{mpsc, watch};
+use weir_schema::{At, Offset, Receipt, Transaction, TxnId, WriterId};
 
 /// What every commit writes beside the bytes of its transactions, for the count to the next checkpoint: a few pages.
 const COMMIT_BYTES: u64 = 16 << 10;
 
-type Outcome = Result<Receipt, CommitError>;
-
-/// Something to be written.
-pub(super) enum Job {
-    /// One transaction of the log's users.
-    Commit(Arc<Transaction>, oneshot::Sender<Outcome>),
-    /// A change of the log's own, between two batches.
-    Change(Box<dyn FnOnce(&mut Committer) + Send>),
-    /// What is enqueued is the last.
-    Close,
-}
+/// What the committer is given.
+pub(super) type Job = batch::Job<Box<dyn FnOnce(&mut Committer) + Send>>;
 
 /// The committer's own. Lives on its thread.
 pub(super) struct Committer {
@@ -75,9 +62,6 @@ enum Broken {
     During(LogError),
 }
 
-/// Members of a batch.
-type Waiting = Vec<(Arc<Transaction>, oneshot::Sender<Outcome>)>;
-
 /// What a batch came to: an outcome for each member, and the partitions' new tails.
 struct Done {
     outcomes: Vec<Outcome>,
@@ -101,7 +85,7 @@ impl Committer {
         while let Some(job) = next.take().or_else(|| jobs.blocking_recv()) {
             match job {
                 Job::Commit(transaction, done) => {
-                    let (batch, other) = gather(&mut jobs, transaction, done);
+                    let (batch, other) = batch::gather(&mut jobs, transaction, done);
                     next = other;
                     self.commit(batch);
                 }
@@ -303,43 +287,6 @@ impl Committer {
 
     fn tell(&self, tails: &[(At, Offset)]) {
         let (catalog, control) = (self.known.catalog, self.known.control);
-        self.hint.send_if_modified(|hint| merge(hint, tails, catalog, control));
+        self.hint.send_if_modified(|hint| hint.merge(tails, catalog, control));
     }
-}
-
-/// The first transaction and what waits behind it, up to a batch's bounds; and the first job that is none.
-fn gather(
-    jobs: &mut mpsc::Receiver<Job>,
-    transaction: Arc<Transaction>,
-    done: oneshot::Sender<Outcome>,
-) -> (Waiting, Option<Job>) {
-    let mut bytes = transaction.bytes();
-    let mut batch = vec![(transaction, done)];
-    while batch.len() < BATCH_TRANSACTIONS && bytes < BATCH_BYTES {
-        match jobs.try_recv() {
-            Ok(Job::Commit(transaction, done)) => {
-                bytes += transaction.bytes();
-                batch.push((transaction, done));
-            }
-            Ok(other) => return (batch, Some(other)),
-            Err(_) => break,
-        }
-    }
-    (batch, None)
-}
-
-/// Adds news to a hint, which never goes back; tells whether there were any.
-pub(super) fn merge(hint: &mut Hint, tails: &[(At, Offset)], catalog: CatalogVersion, control: u64) -> bool {
-    let mut news = false;
-    for (at, tail) in tails {
-        let known = hint.tails.get(at);
-        if known.is_none_or(|known| known < tail) {
-            hint.tails.insert(*at, *tail);
-            news = true;
-        }
-    }
-    news |= hint.catalog < catalog || hint.control < control;
-    hint.catalog = hint.catalog.max(catalog);
-    hint.control = hint.control.max(control);
-    news
 }

@@ -1,6 +1,5 @@
 //! What runs beside the committer: checkpoints, room for the write-ahead log, and news of other processes.
 
-use super::committer::merge;
 use super::{connection, room, schema, topics};
 use crate::Hint;
 use crate::keeper::Keeper;
@@ -53,7 +52,7 @@ async fn tell_of_others(connection: Connection, hint: Arc<watch::Sender<Hint>>) 
             Ok(None) => {}
             Ok(Some(news)) => {
                 let tails: Vec<_> = news.tails.into_iter().collect();
-                hint.send_if_modified(|hint| merge(hint, &tails, news.catalog, news.control));
+                hint.send_if_modified(|hint| hint.merge(&tails, news.catalog, news.control));
             }
             Err(error) => tracing::debug!(%error, "could not look for commits of other processes"),
         }

@@ -54,7 +54,7 @@ async fn attend(
     while let Some(end) = ends.recv().await {
         serve(shared, number, group, end).await;
     }
-    shared.members.leave(number);
+    drop(shared.members.leave(number));
 }
 
 async fn take_over(shared: &Arc<Shared>) -> Result<(), LogError> {

@@ -111,7 +111,9 @@ fn claim(transaction: &Connection, path: &Path, app: &AppName) -> Result<(), Fai
     let owner: Option<String> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
     match owner {
         None => drop(transaction.execute("INSERT INTO meta VALUES ('app', ?1)", [app.as_str()])?),
-        Some(owner) if owner != app.as_str() => return Err(crate::open::other_app(path, &owner, app).into()),
+        Some(owner) if owner != app.as_str() => {
+            return Err(crate::open::other_app(&path.display().to_string(), &owner, app, "file").into());
+        }
         Some(_) => {}
     }
     Ok(())

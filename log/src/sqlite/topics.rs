@@ -1,10 +1,10 @@
 //! Topics and their partitions.
 
 use super::error::Failure;
-use crate::{LogError, TopicInfo, TopicSpec};
+use crate::{TopicInfo, TopicSpec};
 use rusqlite::{Connection, OptionalExtension, Row};
 use std::time::Duration;
-use weir_schema::{At, Millis, Offset, Partitioner, TopicId, TopicName};
+use weir_schema::{At, Millis, Offset, TopicId, TopicName};
 
 /// What is stored of one partition beside its events.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +30,8 @@ pub(super) fn create(connection: &Connection, spec: &TopicSpec) -> Result<TopicI
         return Ok(there);
     }
     let sql = "INSERT INTO topics SELECT coalesce(max(id) + 1, 0), ?1, ?2, ?3, ?4 FROM topics RETURNING id";
-    let values = (spec.name.as_str(), spec.partitions, partitioner_name(spec.partitioner), retention);
+    let values =
+        (spec.name.as_str(), spec.partitions, crate::topic::partitioner_name(spec.partitioner), retention);
     let id: u32 = connection.query_row(sql, values, |row| row.get(0))?;
     for partition in 0..spec.partitions {
         connection.execute("INSERT INTO partitions(topic, part) VALUES (?1, ?2)", (id, partition))?;
@@ -54,14 +55,15 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<TopicInfo>, Failure> {
 fn info(connection: &Connection, row: &Row<'_>) -> Result<TopicInfo, Failure> {
     let id = TopicId(row.get(0)?);
     let spec = TopicSpec {
-        name: TopicName::new(&row.get::<_, String>(1)?).map_err(|e| damaged(&e.to_string()))?,
+        name: TopicName::new(&row.get::<_, String>(1)?).map_err(|e| crate::topic::damaged(&e.to_string()))?,
         partitions: row.get(2)?,
-        partitioner: partitioner(&row.get::<_, String>(3)?)?,
+        partitioner: crate::topic::partitioner(&row.get::<_, String>(3)?)?,
         retention: row.get::<_, Option<i64>>(4)?.map(|ms| Duration::from_millis(ms.cast_unsigned())),
     };
     let mut info = TopicInfo { id, spec, earliest: Vec::new(), tail: Vec::new(), bytes: 0 };
     for at in info.partitions() {
-        let stored = partition(connection, at)?.ok_or_else(|| damaged("a partition is missing"))?;
+        let stored =
+            partition(connection, at)?.ok_or_else(|| crate::topic::damaged("a partition is missing"))?;
         info.earliest.push(stored.earliest);
         info.tail.push(stored.tail);
         info.bytes += stored.bytes;
@@ -122,23 +124,4 @@ pub(super) fn tails(connection: &Connection) -> rusqlite::Result<Vec<(At, Offset
 /// The offset in a column.
 pub(super) fn offset(row: &Row<'_>, column: usize) -> rusqlite::Result<Offset> {
     row.get::<_, i64>(column).map(|n| Offset(n.cast_unsigned()))
-}
-
-fn partitioner_name(partitioner: Partitioner) -> &'static str {
-    match partitioner {
-        Partitioner::Murmur2 => "murmur2",
-        Partitioner::Crc32 => "crc32",
-    }
-}
-
-fn partitioner(name: &str) -> Result<Partitioner, LogError> {
-    match name {
-        "murmur2" => Ok(Partitioner::Murmur2),
-        "crc32" => Ok(Partitioner::Crc32),
-        other => Err(damaged(&format!("a topic has the partitioner {other:?}"))),
-    }
-}
-
-fn damaged(detail: &str) -> LogError {
-    LogError::Corrupt { subject: "the list of topics".into(), detail: detail.to_owned() }
 }

@@ -1,0 +1,83 @@
+//! Where the logs of tests are: each on a place of its own.
+
+use super::server::Server;
+use super::{Fixture, Guard};
+use crate::{Driver, Log, LogConfig, ManualClock, PostgresOptions, SqliteOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Opens a log for a case.
+pub async fn fixture(driver: Driver, guard: impl Guard) -> Fixture {
+    let clock = Arc::new(ManualClock::default());
+    let config = LogConfig { driver, app: None, clock: clock.clone() };
+    Fixture::new(crate::open(config).await.expect("the log is opened"), clock, guard)
+}
+
+/// A log in memory.
+pub async fn memory() -> Fixture {
+    fixture(Driver::Memory, ()).await
+}
+
+/// A log in a file.
+pub async fn sqlite() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let path = folder.path().join("log.db");
+    fixture(Driver::Sqlite { path, options: SqliteOptions::default() }, folder).await
+}
+
+/// A log in a schema.
+pub async fn postgres() -> Fixture {
+    let schema = Schema::fresh();
+    fixture(Driver::Postgres(schema.options()), schema).await
+}
+
+/// A schema of the test server that nobody else uses, removed at the end.
+#[derive(Debug)]
+pub struct Schema {
+    server: &'static Server,
+    name: String,
+}
+
+impl Schema {
+    /// A name that nobody else has; the log that is opened first makes the schema.
+    pub fn fresh() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::SeqCst);
+        Self { server: Server::shared(), name: format!("case_{}_{number}", std::process::id()) }
+    }
+
+    /// What a log in it is opened with.
+    pub fn options(&self) -> PostgresOptions {
+        let mut options = PostgresOptions::new(&self.server.conn);
+        options.schema.clone_from(&self.name);
+        options
+    }
+
+    /// Opens the log in this schema, once more.
+    pub async fn open(&self, clock: Arc<ManualClock>) -> Arc<dyn Log> {
+        let driver = Driver::Postgres(self.options());
+        crate::open(LogConfig { driver, app: None, clock }).await.expect("the log is opened")
+    }
+
+    /// A connection that sees this schema.
+    pub async fn connect(&self) -> tokio_postgres::Client {
+        let client = self.server.connect().await.expect("the server takes connections");
+        client.batch_execute(&format!("SET search_path = {}", self.name)).await.expect("it is a schema");
+        client
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let (server, sql) = (self.server, format!("DROP SCHEMA IF EXISTS {} CASCADE", self.name));
+        // a runtime must not be blocked on inside of another one
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let dropped = runtime.block_on(async { server.connect().await?.batch_execute(&sql).await });
+            dropped.map_err(std::io::Error::other)
+        });
+        if let Ok(Err(error)) = dropped.join() {
+            tracing::warn!(%error, schema = self.name, "the schema stays behind");
+        }
+    }
+}

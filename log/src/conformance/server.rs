@@ -1,0 +1,125 @@
+//! The PostgreSQL server of the tests: one of their own in a temporary folder, or the one that `WEIR_TEST_POSTGRES`
+//! names.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
+
+/// Makes a cluster in the folder `$1` with the programs in `$2`, says `ready`, waits until whoever asked for it is gone,
+/// however it ended, and removes it. What a crash of the machine would lose is no matter, so nothing is synced.
+const SCRIPT: &str = r#"
+cd "$1" || exit 1
+"$2/initdb" -D data -U weir -A trust -N -E UTF8 --locale=C >log 2>&1 &&
+"$2/pg_ctl" -D data -s -w -l log start -o "-c listen_addresses= -c unix_socket_directories='$1' -c fsync=off \
+  -c max_connections=400 -c shared_buffers=64MB -c max_locks_per_transaction=256" >/dev/null 2>&1 &&
+echo ready || { cat log; rm -rf "$1"; exit 1; }
+cat >/dev/null
+"$2/pg_ctl" -D data -s -m immediate stop
+cd / && rm -rf "$1"
+"#;
+
+/// A server that takes tests.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) conn: String,
+    /// The server is stopped when this process's end of it is closed.
+    _lifeline: Option<ChildStdin>,
+}
+
+impl Server {
+    /// The server of this process; started when it is first asked for.
+    ///
+    /// # Panics
+    /// If there is none: tests that need one must not pass without.
+    pub(super) fn shared() -> &'static Self {
+        static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
+        match SERVER.get_or_init(Self::find) {
+            Ok(server) => server,
+            Err(why) => panic!("{why}"),
+        }
+    }
+
+    fn find() -> Result<Self, String> {
+        if let Some(conn) = std::env::var_os("WEIR_TEST_POSTGRES") {
+            let conn = conn.into_string().map_err(|_| "WEIR_TEST_POSTGRES is no text")?;
+            return Ok(Self { conn, _lifeline: None });
+        }
+        let programs = programs().ok_or(
+            "there is no PostgreSQL here. Install it (Debian: apt-get install postgresql; Fedora: dnf install \
+             postgresql-server; macOS: brew install postgresql), or name a server in WEIR_TEST_POSTGRES, or leave \
+             these tests out: cargo test -- --skip postgres",
+        )?;
+        Self::start(&programs)
+    }
+
+    fn start(programs: &Path) -> Result<Self, String> {
+        let folder = tempfile::Builder::new().prefix("weir-pg").tempdir().map_err(|e| e.to_string())?.keep();
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT, "sh"]).arg(&folder).arg(programs);
+        // signals of a terminal are for the tests; the server ends when they have
+        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // a server refuses to run as root
+        if fs::metadata(&folder).map_err(|e| e.to_string())?.uid() == 0 {
+            let (uid, gid) =
+                unprivileged().ok_or("there is no user postgres or nobody to run a server as")?;
+            chown(&folder, Some(uid), Some(gid)).map_err(|e| e.to_string())?;
+            command.uid(uid).gid(gid);
+        }
+        let mut child = command.spawn().map_err(|e| format!("cannot start a shell: {e}"))?;
+        let stdout = child.stdout.take().ok_or("the shell has no output")?;
+        let mut said = String::new();
+        for line in BufReader::new(stdout).lines() {
+            let line = line.map_err(|e| e.to_string())?;
+            if line == "ready" {
+                let conn = format!("host={} user=weir dbname=postgres", folder.display());
+                return Ok(Self { conn, _lifeline: child.stdin.take() });
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        Err(format!("the server of {} did not start:\n{said}", programs.display()))
+    }
+
+    /// A connection.
+    pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.conn, tokio_postgres::NoTls).await?;
+        #[expect(clippy::disallowed_methods, reason = "it ends with the client, or with the test's runtime")]
+        drop(tokio::task::spawn(connection));
+        Ok(client)
+    }
+}
+
+/// The folder with the server's programs.
+fn programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    if let Ok(told) = Command::new("pg_config").arg("--bindir").output() {
+        folders.push(String::from_utf8_lossy(&told.stdout).trim().into());
+    }
+    for parent in ["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt"] {
+        let versions =
+            fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+        let mut versions: Vec<_> = versions.collect();
+        versions.sort();
+        folders.extend(versions.into_iter().rev());
+    }
+    folders.push("/usr/local/pgsql/bin".into());
+    folders
+        .into_iter()
+        .find(|folder| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file()))
+}
+
+/// Number and group of a user without rights.
+fn unprivileged() -> Option<(u32, u32)> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    let user = |name: &str| {
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    };
+    user("postgres").or_else(|| user("nobody"))
+}

@@ -1,0 +1,58 @@
+//! What operators and tests may set about a log in PostgreSQL.
+
+use std::time::Duration;
+
+/// Settings of a log in PostgreSQL. Beside the connection string, the defaults are right for use.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// Where the server is and as whom to speak to it.
+    pub conn: ConnString,
+    /// The schema that holds the tables; made if there is none. Apps with schemas of their own share a database.
+    pub schema: String,
+    /// How many transactions may wait; one more is answered `Unavailable` at once.
+    pub queue: usize,
+    /// How many connections reads and the log's own changes use at most. The committer has one more, and so have the
+    /// two ends of news.
+    pub connections: usize,
+    /// How long a lost connection is tried again before what waits for it is given up.
+    pub patience: Duration,
+    /// How long the partitions of a process that is not heard of any more stay its own.
+    pub lease: Duration,
+}
+
+/// A connection string: `postgres://…` or `key=value …`. Prints nothing of it.
+#[derive(Clone)]
+pub struct ConnString(String);
+
+impl ConnString {
+    /// The string as a user wrote it.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(super) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for ConnString {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConnString(***)")
+    }
+}
+
+impl PostgresOptions {
+    /// The settings for use with `conn`.
+    #[must_use]
+    pub fn new(conn: impl Into<String>) -> Self {
+        Self {
+            conn: ConnString::new(conn),
+            schema: "weir".into(),
+            queue: 16_384,
+            connections: 8,
+            patience: Duration::from_secs(10),
+            lease: Duration::from_secs(5),
+        }
+    }
+}
