@@ -46,9 +46,14 @@ impl Schema {
         Self { server: Server::shared(), name: format!("case_{}_{number}", std::process::id()) }
     }
 
-    /// What a log in it is opened with.
+    /// How its server is connected to.
+    pub fn conn(&self) -> String {
+        format!("{} application_name={}", self.server.conn, self.name)
+    }
+
+    /// What a log in it is opened with. Its connections bear the schema's name.
     pub fn options(&self) -> PostgresOptions {
-        let mut options = PostgresOptions::new(&self.server.conn);
+        let mut options = PostgresOptions::new(self.conn());
         options.schema.clone_from(&self.name);
         options
     }

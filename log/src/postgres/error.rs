@@ -4,6 +4,9 @@ use crate::{BoxError, LogError};
 use deadpool_postgres::{HookError, PoolError};
 use tokio_postgres::error::SqlState;
 
+/// What helps a user that lacks rights.
+pub(super) const GRANT: &str = "grant the role what it needs on the schema";
+
 /// What ends a piece of work on the server.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -110,7 +113,7 @@ fn remedy(code: &str) -> (Option<&'static str>, bool) {
         "25006" => (Some("it is a standby or read-only: connect to the primary"), true),
         "57014" => (Some("the server's statement_timeout ended it"), true),
         "55P03" => (Some("the server's lock_timeout ended it"), true),
-        "42501" => (Some("grant the role what it needs on the schema"), false),
+        "42501" => (Some(GRANT), false),
         "28P01" | "28000" => (Some("check user and password, and the server's pg_hba.conf"), false),
         "3D000" => (Some("create the database, or name another"), false),
         "WR001" => (

@@ -34,6 +34,11 @@ pub(super) async fn prepare(
     if transaction.query_opt(known, &[&server.schema]).await?.is_none() {
         transaction.batch_execute(&format!("CREATE SCHEMA {}", quoted(&server.schema))).await?;
     }
+    let row = transaction.query_one("SELECT current_schema() IS NULL, current_user::text", &[]).await?;
+    if row.get(0) {
+        let user: &str = row.get(1);
+        return Err(refused(server, format!("{user:?} may not use it; {}", super::error::GRANT)));
+    }
     migrate(&transaction, server).await?;
     if let Some(app) = app {
         claim(&transaction, server, app).await?;

@@ -1,0 +1,126 @@
+//! Commits whose connection is lost.
+
+use super::nodes::Nodes;
+use super::proxy::Proxy;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_log::conformance::{Fixture, add, events, key, offsets, put};
+use weir_log::{CommitError, ConnString};
+use weir_schema::Transaction;
+
+/// A log behind a proxy, with a topic and a commit done.
+async fn behind(nodes: &Nodes, patience: Duration) -> (Fixture, Proxy, weir_schema::At) {
+    let proxy = Proxy::new(&nodes.socket()).await;
+    let mut options = nodes.options();
+    let conn = format!("host=127.0.0.1 port={} user=weir dbname=postgres", proxy.port);
+    options.conn = ConnString::new(conn);
+    options.patience = patience;
+    let f = nodes.with(options).await;
+    let at = f.partition().await;
+    f.append(at, &["first"]).await;
+    (f, proxy, at)
+}
+
+fn effects(f: &Fixture, at: weir_schema::At) -> Arc<Transaction> {
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &["a", "b"]));
+    transaction.writes.push(add(&key("t", "n"), 3, transaction.id));
+    Arc::new(transaction)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_answer_is_lost_tells_what_it_came_to() {
+    let nodes = Nodes::new().await;
+    let (f, proxy, at) = behind(&nodes, Duration::from_secs(20)).await;
+    for round in 0..10_i64 {
+        proxy.swallow_next_answer();
+        let receipt = f.log.commit(effects(&f, at)).await.expect("it is applied, once");
+        let first = 1 + 2 * u64::try_from(round).expect("positive");
+        assert_eq!(offsets(&receipt), [first, first + 1]);
+        assert_eq!(receipt.sums[0].1, 3 * (round + 1));
+    }
+    assert_eq!(f.values(at, 0).await.len(), 21);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_stays_unknown_is_ambiguous_and_sent_again_tells() {
+    let nodes = Nodes::new().await;
+    let (f, proxy, at) = behind(&nodes, Duration::ZERO).await;
+    let transaction = effects(&f, at);
+    proxy.swallow_next_answer_and_close();
+    let outcome = f.log.commit(transaction.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Ambiguous(_))), "{outcome:?}");
+    // others cannot be committed before it is known, and are told so
+    let other = f.log.commit(effects(&f, at)).await;
+    assert!(matches!(other, Err(CommitError::Unavailable(_))), "{other:?}");
+    let outcome = f.log.commit(transaction.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Ambiguous(_))), "{outcome:?}");
+    proxy.open();
+    let receipt = f.log.commit(transaction).await.expect("it was applied");
+    assert_eq!((offsets(&receipt), receipt.sums[0].1), (vec![1, 2], 3));
+    assert_eq!(f.values(at, 0).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_whose_backend_is_ended_while_it_waits_is_made_again() {
+    let nodes = Nodes::new().await;
+    let f = nodes.node().await;
+    let at = f.partition().await;
+    f.put(&key("t", "held"), "1").await;
+    nodes
+        .stranger
+        .batch_execute("BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE")
+        .await
+        .expect("held");
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &["a"]));
+    transaction.writes.push(put(&key("t", "held"), "2", transaction.id));
+    let commit = f.log.commit(Arc::new(transaction));
+    nodes.until_waiting(1).await;
+    let end = format!("SELECT pg_terminate_backend(pid) FROM ({}) w", nodes.waiting());
+    nodes.stranger.batch_execute(&end).await.expect("ended");
+    nodes.stranger.batch_execute("COMMIT").await.expect("let go");
+    assert_eq!(offsets(&commit.await.expect("it is applied")), [0]);
+    assert_eq!(f.values(at, 0).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_waits_past_the_servers_limit_is_not_applied_and_says_why() {
+    let nodes = Nodes::new().await;
+    let mut options = nodes.options();
+    options.conn = ConnString::new(format!("{} options='-c statement_timeout=300'", nodes.conn()));
+    let f = nodes.with(options).await;
+    f.put(&key("t", "held"), "1").await;
+    nodes
+        .stranger
+        .batch_execute("BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE")
+        .await
+        .expect("held");
+    let mut transaction = f.transaction();
+    transaction.writes.push(put(&key("t", "held"), "2", transaction.id));
+    let transaction = Arc::new(transaction);
+    match f.log.commit(transaction.clone()).await {
+        Err(CommitError::Unavailable(why)) => assert!(why.to_string().contains("statement_timeout"), "{why}"),
+        other => unreachable!("{other:?}"),
+    }
+    nodes.stranger.batch_execute("COMMIT").await.expect("let go");
+    f.log.commit(transaction).await.expect("it was not applied");
+    assert_eq!(f.value(&key("t", "held")).await.as_deref(), Some("2"));
+}
+
+/// Readers go on when every connection has been ended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ended_connections_are_opened_again() {
+    let nodes = Nodes::new().await;
+    let f = nodes.node().await;
+    let at = f.partition().await;
+    let name = nodes.options().schema;
+    let end =
+        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'");
+    for round in 0..20 {
+        nodes.stranger.batch_execute(&end).await.expect("ended");
+        assert_eq!(offsets(&f.append(at, &["x"]).await), [round]);
+        assert_eq!(f.values(at, round).await.len(), 1);
+        assert_eq!(f.log.topics().await.expect("listed").len(), 1);
+    }
+}

@@ -1,0 +1,127 @@
+//! Partitions among several processes.
+
+use super::nodes::Nodes;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use weir_log::conformance::{Fixture, group};
+use weir_log::{Change, CommitError, Membership};
+use weir_schema::{Advance, At, Epoch, Fence, Offset};
+
+/// How long what must happen may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A member, and what it holds.
+struct Member {
+    f: Fixture,
+    membership: Membership,
+    held: BTreeMap<At, Epoch>,
+}
+
+impl Member {
+    async fn join(f: Fixture, partitions: &[At]) -> Self {
+        let start: Vec<_> = partitions.iter().map(|at| (*at, Offset(0))).collect();
+        let membership = f.log.join(&group("events/f"), &start).await.expect("joined");
+        Self { f, membership, held: BTreeMap::new() }
+    }
+
+    /// Hears what changes, and hands over what it is asked for.
+    async fn hear(&mut self) {
+        let heard = tokio::time::timeout(PATIENCE, self.membership.changes.recv()).await;
+        match heard.expect("something changes").expect("the log is open") {
+            Change::Assigned { at, epoch, unclean, .. } => {
+                assert_eq!(unclean, 0, "{at:?}");
+                self.held.insert(at, epoch);
+            }
+            Change::Revoking { at, .. } => {
+                let epoch = self.held.remove(&at).expect("it was assigned");
+                self.membership.release(at, epoch).await.expect("released");
+            }
+            Change::Lost { at } => drop(self.held.remove(&at)),
+        }
+    }
+
+    async fn until_it_holds(&mut self, count: usize) {
+        while self.held.len() != count {
+            self.hear().await;
+        }
+    }
+
+    async fn advance(&self, at: At, from: u64) -> Result<(), CommitError> {
+        let mut transaction = self.f.transaction();
+        transaction.fence = Some(Fence { group: group("events/f"), at, epoch: self.held[&at] });
+        transaction.advance = Some(Advance { from: Offset(from), to: Offset(from + 1) });
+        self.f.commit(transaction).await.map(drop)
+    }
+}
+
+async fn partitions(f: &Fixture, count: u32) -> Vec<At> {
+    f.topic("events", count).await.partitions().collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_shared_and_handed_over_clean() {
+    let nodes = Nodes::new().await;
+    let one = nodes.node().await;
+    let at = partitions(&one, 8).await;
+    let mut one = Member::join(one, &at).await;
+    one.until_it_holds(8).await;
+    let mut two = Member::join(nodes.node().await, &at).await;
+    tokio::join!(one.until_it_holds(4), two.until_it_holds(4));
+    assert!(one.held.keys().all(|at| !two.held.contains_key(at)));
+    for (at, epoch) in std::mem::take(&mut two.held) {
+        two.membership.release(at, epoch).await.expect("released");
+    }
+    two.f.log.close().await.expect("closed");
+    one.until_it_holds(8).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_process_held_is_taken_over_when_its_lease_has_ended() {
+    let nodes = Nodes::new().await;
+    let mut options = nodes.options();
+    options.lease = Duration::from_millis(500);
+    let one = nodes.with(options.clone()).await;
+    let at = partitions(&one, 2).await;
+    let mut one = Member::join(one, &at).await;
+    one.until_it_holds(2).await;
+    let mut two = Member::join(nodes.with(options).await, &at).await;
+    tokio::join!(one.until_it_holds(1), two.until_it_holds(1));
+    // it is dropped as a process that dies: nothing is released
+    drop(one);
+    let (at, unclean) = loop {
+        if let Some(Change::Assigned { at, unclean, .. }) = two.membership.changes.recv().await {
+            break (at, unclean);
+        }
+    };
+    assert_eq!(unclean, 1);
+    assert!(!two.held.contains_key(&at));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_slept_past_its_lease_commits_nothing_for_what_was_taken_over() {
+    let nodes = Nodes::new().await;
+    let one = nodes.node().await;
+    let at = partitions(&one, 1).await;
+    let mut one = Member::join(one, &at).await;
+    one.until_it_holds(1).await;
+    one.advance(at[0], 0).await.expect("it is the owner");
+    // from now on it does not come to renew its lease
+    let sleep = format!(
+        "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS
+           'BEGIN IF NEW.node = {} THEN RETURN NULL; END IF; RETURN NEW; END';
+         UPDATE nodes SET until = now() - interval '1 second';
+         CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION sleep()",
+        one.f.log.capabilities().writer.0
+    );
+    nodes.stranger.batch_execute(&sleep).await.expect("its lease has ended");
+    let two = nodes.node().await;
+    let mut two = Member::join(two, &at).await;
+    let Some(Change::Assigned { epoch, position, .. }) = two.membership.changes.recv().await else {
+        unreachable!("it is the only one alive")
+    };
+    two.held.insert(at[0], epoch);
+    let refused = one.advance(at[0], 1).await;
+    assert!(matches!(refused, Err(CommitError::Fenced(owner)) if owner == epoch), "{refused:?}");
+    assert_eq!(position, Offset(1));
+    two.advance(at[0], 1).await.expect("it is the owner");
+}

@@ -1,0 +1,8 @@
+//! What only a server shared by several processes can show.
+
+mod faults;
+mod groups;
+mod isolation;
+mod nodes;
+mod opening;
+mod proxy;

@@ -1,0 +1,103 @@
+//! A way to the server that can be cut.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// What the statement of commits has in it.
+const CALL: &[u8] = b"FROM weir_commit(";
+
+/// Passes bytes on between clients and the server.
+pub(crate) struct Proxy {
+    pub(crate) port: u16,
+    faults: Arc<Faults>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Faults {
+    /// The next answer to a commit is swallowed, and its connection cut.
+    swallow: AtomicBool,
+    /// So is every other connection then, and new ones are refused.
+    then_close: AtomicBool,
+    closed: watch::Sender<bool>,
+}
+
+impl Proxy {
+    /// A way to the server whose socket is in `folder`.
+    pub(crate) async fn new(folder: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let port = listener.local_addr().expect("it is bound").port();
+        let faults = Arc::new(Faults::default());
+        let (socket, shared) = (PathBuf::from(folder).join(".s.PGSQL.5432"), faults.clone());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((client, _)) = listener.accept().await {
+                if !*shared.closed.borrow() {
+                    let server = UnixStream::connect(&socket).await.expect("the server is up");
+                    connections.spawn(pass(client, server, shared.clone()));
+                }
+            }
+        });
+        Self { port, faults, _tasks: tasks }
+    }
+
+    /// Swallows the answer to the next commit, and cuts its connection.
+    pub(crate) fn swallow_next_answer(&self) {
+        self.faults.swallow.store(true, Ordering::SeqCst);
+    }
+
+    /// Likewise, and everything else is cut then too, until [`Self::open`].
+    pub(crate) fn swallow_next_answer_and_close(&self) {
+        self.faults.then_close.store(true, Ordering::SeqCst);
+        self.swallow_next_answer();
+    }
+
+    /// Takes new connections again.
+    pub(crate) fn open(&self) {
+        self.faults.closed.send_replace(false);
+    }
+}
+
+impl Faults {
+    /// Whether an answer is to be swallowed.
+    fn strike(&self) -> bool {
+        let strikes = self.swallow.swap(false, Ordering::SeqCst);
+        if strikes && self.then_close.swap(false, Ordering::SeqCst) {
+            self.closed.send_replace(true);
+        }
+        strikes
+    }
+}
+
+/// Passes bytes on both ways, until either end or a fault ends it.
+async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>) {
+    let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut commits = false;
+    let mut closed = faults.closed.subscribe();
+    loop {
+        tokio::select! {
+            () = async { drop(closed.wait_for(|closed| *closed).await) } => return,
+            read = client.read(&mut asked) => match read {
+                Ok(n) if n > 0 => {
+                    // it makes commits if it has ever prepared their statement
+                    commits |= asked[..n].windows(CALL.len()).any(|window| window == CALL);
+                    if server.write_all(&asked[..n]).await.is_err() { return }
+                }
+                _ => return,
+            },
+            read = server.read(&mut answered) => match read {
+                Ok(n) if n > 0 => {
+                    if commits && faults.strike() { return }
+                    if client.write_all(&answered[..n]).await.is_err() { return }
+                }
+                _ => return,
+            },
+        }
+    }
+}
