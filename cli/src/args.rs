@@ -151,7 +151,7 @@ pub(crate) struct Serve {
     /// The write proxy's address
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) write_proxy: Option<String>,
-    /// The log, over what the configuration says: memory or sqlite
+    /// The log, over what the configuration says: memory, sqlite or postgres://…
     #[arg(long, value_name = "LOG")]
     pub(crate) log: Option<String>,
     /// The folder of Weir's own data [default: .weir in the project]

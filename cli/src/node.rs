@@ -177,12 +177,15 @@ fn without_routes(root: &Path, mistakes: &[String]) -> (Arc<Code>, Arc<Router>) 
 }
 
 async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
-    let driver = match project.config().log {
+    let driver = match &project.config().log {
         weir_config::LogStorage::Memory => Driver::Memory,
         weir_config::LogStorage::Sqlite => {
             let dir = project.data_dir();
             std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
             Driver::Sqlite { path: dir.join("log.db"), options: weir_log::SqliteOptions::default() }
+        }
+        weir_config::LogStorage::Postgres(conn) => {
+            Driver::Postgres(weir_log::PostgresOptions::new(conn.reveal()))
         }
     };
     let app = Some(project.config().app_name.clone());

@@ -61,8 +61,9 @@ impl Project {
 
     /// Where the log is, for people.
     pub(crate) fn log_place(&self) -> String {
-        match self.config().log {
+        match &self.config().log {
             weir_config::LogStorage::Memory => "memory".to_owned(),
+            weir_config::LogStorage::Postgres(conn) => weir_log::PostgresOptions::new(conn.reveal()).place(),
             weir_config::LogStorage::Sqlite => self.data_dir().join("log.db").display().to_string(),
         }
     }

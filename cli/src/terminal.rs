@@ -39,7 +39,8 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
 }
 
 fn log_line(project: &Project) -> String {
-    match project.config().log {
+    match &project.config().log {
+        weir_config::LogStorage::Postgres(_) => project.log_place(),
         weir_config::LogStorage::Memory => "log in memory: gone at the end".to_owned(),
         weir_config::LogStorage::Sqlite => format!("sqlite {}", project.log_place()),
     }

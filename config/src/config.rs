@@ -173,12 +173,14 @@ pub enum OnExhausted {
 }
 
 /// Where the log is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LogStorage {
     /// In memory: gone at the end of the process.
     Memory,
     /// In `log.db` below the data folder.
     Sqlite,
+    /// In the PostgreSQL database that this connects to.
+    Postgres(Secret),
 }
 
 /// What one invocation may use.

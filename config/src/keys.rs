@@ -88,16 +88,16 @@ pub const KEYS: &[Key] = &[
     ),
     key(
         "logStorage.*.driver",
-        "`memory` or `sqlite`",
+        "`memory`, `sqlite` or `postgres`",
         Absent("`sqlite` in `weir dev`; refused in `weir start`"),
         "Where the environment of this name (`development`, `production`, …) keeps its log. Only the environment in force is looked at closely",
         "sqlite",
     ),
     key(
         "logStorage.*.connString",
-        "URL",
+        "URL or `key=value …`",
         Absent("none"),
-        "For drivers that connect to a server. No driver of this version does",
+        "For driver `postgres`: how to connect. Among the parameters, `schema` names the schema that holds the log (`weir`)",
         "\"${DATABASE_URL}\"",
     ),
     key(

@@ -1,14 +1,16 @@
 //! From the input to the configuration: read everything, then say everything that is wrong.
 
+mod log_storage;
+
 use crate::edges::{Edges, edges, http};
-use crate::mistake::nearest;
 use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
 use crate::{
-    Config, Entry, Environment, Input, Limits, LogFormat, LogStorage, Mistake, Mistakes, Mode, Origin,
-    Secret, Telemetry, shape, yaml,
+    Config, Entry, Environment, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret, Telemetry,
+    shape, yaml,
 };
+use log_storage::log_storage;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use weir_schema::{AppName, FunctionName};
@@ -155,102 +157,6 @@ fn consumer_group(reader: &mut Reader<'_>, app_name: &AppName) -> String {
         entry.value.clone_from(&group);
     }
     group
-}
-
-/// What the drivers of `logStorage` are called, served or not.
-#[derive(Clone, Copy)]
-enum Driver {
-    Served(LogStorage),
-    NotServed(&'static str),
-}
-
-words!(Driver:
-    "memory" => Self::Served(LogStorage::Memory),
-    "sqlite" => Self::Served(LogStorage::Sqlite),
-    "postgres" => Self::NotServed("postgres"),
-    "kafka" => Self::NotServed("kafka"));
-
-fn log_storage(reader: &mut Reader<'_>, environment: &Environment) -> LogStorage {
-    refuse_unknown_drivers(reader, environment);
-    let name = environment.as_str();
-    let key = "logStorage.*.driver";
-    if let Some(text) = reader.input.flags.log.as_deref() {
-        return log_flag(reader, text, &path(key, name));
-    }
-    warn_of_unused(reader, name);
-    let is_said = reader.origin_of(key, name).is_some();
-    match reader.said::<Driver>(key, name) {
-        Some(Said { value: Driver::Served(log), .. }) => log,
-        Some(Said { value: Driver::NotServed(driver), origin }) => {
-            reader.wrong(origin, path(key, name), not_served(driver));
-            LogStorage::Sqlite
-        }
-        None => {
-            if !is_said && reader.input.mode == Mode::Start {
-                let remedy =
-                    format!("write logStorage: {{{name}: {{driver: sqlite}}}}, or give --log memory|sqlite");
-                let wrong = Wrong::new("it is missing: weir start asks where the log is", remedy);
-                reader.wrong(reader.file(), path("logStorage.*", name), wrong);
-            } else if !is_said {
-                reader.show(path(key, name), "sqlite", Origin::Default);
-            }
-            LogStorage::Sqlite
-        }
-    }
-}
-
-fn log_flag(reader: &mut Reader<'_>, text: &str, path: &str) -> LogStorage {
-    let origin = Origin::Flag("--log");
-    // The rest of a URL may hold a password.
-    let scheme = text.split(':').next().unwrap_or(text);
-    let driver = if scheme == "postgresql" { "postgres" } else { scheme };
-    let wrong = match Driver::parse(driver) {
-        Ok(Driver::Served(log)) if scheme == text => {
-            reader.show(path, text, origin);
-            return log;
-        }
-        Ok(Driver::Served(_)) => {
-            Wrong::new(format!("{scheme} takes no address"), "its file is in the data folder: --data")
-        }
-        Ok(Driver::NotServed(driver)) => not_served(driver),
-        Err(_) => Wrong::new(format!("{scheme:?} is no log"), "write memory or sqlite"),
-    };
-    reader.wrong(origin, "", wrong);
-    LogStorage::Sqlite
-}
-
-fn not_served(driver: &str) -> Wrong {
-    Wrong::new(
-        format!("driver {driver}: this version of weir serves memory and sqlite"),
-        "write one of these",
-    )
-}
-
-/// The other environments are not in force, and their variables need not be set here; but a misspelt driver is
-/// better found today than at the first start.
-fn refuse_unknown_drivers(reader: &mut Reader<'_>, environment: &Environment) {
-    for name in reader.names(&["logStorage"]) {
-        let key = "logStorage.*.driver";
-        let Some(text) = reader.written(key, &name.value).filter(|t| !t.contains("${")) else { continue };
-        if let (Err(mut wrong), Some(origin)) = (Driver::parse(text), reader.origin_of(key, &name.value))
-            && name.value != environment.as_str()
-        {
-            if let Some(driver) = nearest(text, ["memory", "sqlite", "postgres", "kafka"]) {
-                wrong.remedy = format!("did you mean {driver}?");
-            }
-            reader.wrong(origin, path(key, &name.value), wrong);
-        }
-    }
-}
-
-fn warn_of_unused(reader: &mut Reader<'_>, name: &str) {
-    for key in ["logStorage.*.connString", "logStorage.*.brokers"] {
-        if let Some(origin) = reader.origin_of(key, name) {
-            let wrong =
-                Wrong::new("memory and sqlite do not use it", "remove it; weir.dataDir says where files are");
-            reader.warn(origin, path(key, name), wrong);
-        }
-    }
 }
 
 fn limits(reader: &mut Reader<'_>) -> Limits {

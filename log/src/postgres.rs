@@ -19,6 +19,7 @@ mod placement;
 mod plan;
 mod schema;
 mod state;
+mod target;
 mod topics;
 
 use crate::batch;

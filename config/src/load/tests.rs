@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{Project, assert_golden};
-use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, OnExhausted, Retry};
+use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, LogStorage, OnExhausted, Retry};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -193,7 +193,7 @@ fn functions_see_only_listed_variables_and_the_environment_in_force() {
 fn start_asks_where_the_log_is_and_dev_does_not() {
     let mistakes = weir("").in_production().mistakes();
     let expected = "config/application.yml: logStorage.production: it is missing: weir start asks where the log is; \
-                    write logStorage: {production: {driver: sqlite}}, or give --log memory|sqlite";
+                    write logStorage: {production: {driver: sqlite}}, or give --log memory|sqlite|postgres://…";
     assert_eq!(mistakes, [expected]);
     let flags = |log: &str| Flags { log: Some(log.to_owned()), ..Flags::default() };
     assert_eq!(weir("").in_production().flags(flags("memory")).config().log, LogStorage::Memory);
@@ -203,16 +203,41 @@ fn start_asks_where_the_log_is_and_dev_does_not() {
 
 #[test]
 fn a_driver_that_is_not_served_is_refused_where_it_is_in_force() {
-    let mistakes = Project::new(TEMPLATE).in_production().mistakes();
-    let expected = "config/application.yml:18: logStorage.production.driver: driver postgres: \
-                    this version of weir serves memory and sqlite; write one of these";
-    assert_eq!(mistakes, [expected]);
-    let flags = Flags { log: Some("postgres://u:s3cret@db/shop".to_owned()), ..Flags::default() };
-    let mistakes = weir("").flags(flags).mistakes();
-    assert_eq!(
-        mistakes,
-        ["--log: driver postgres: this version of weir serves memory and sqlite; write one of these"]
-    );
+    let project = weir("logStorage: {production: {driver: kafka, brokers: [\"k:9092\"]}}\n").in_production();
+    let expected = "config/application.yml:4: logStorage.production.driver: driver kafka: \
+                    this version of weir serves memory, sqlite and postgres; write one of these";
+    assert_eq!(project.mistakes(), [expected]);
+}
+
+#[test]
+fn a_log_in_postgres_is_connected_to_as_the_file_or_the_flag_says() {
+    let url = "postgres://u:s3cret@db/shop?schema=shop";
+    let in_postgres = LogStorage::Postgres(Secret::new(url));
+    let file = weir("logStorage: {production: {driver: postgres, connString: \"${DATABASE_URL}\"}}\n")
+        .in_production();
+    let file = file.variable("DATABASE_URL", url);
+    assert_eq!(file.config().log, in_postgres);
+    assert!(file.entry("logStorage.production.connString").starts_with("*** "));
+    let flags = |log: &str| Flags { log: Some(log.to_owned()), ..Flags::default() };
+    let flag = weir("").flags(flags(url));
+    assert_eq!(flag.config().log, in_postgres);
+    assert_eq!(flag.entry("logStorage.development.driver"), "postgres (--log)");
+    assert!(!format!("{:?}", flag.load()).contains("s3cret"));
+    for (project, expected) in [
+        (
+            weir("logStorage: {development: {driver: postgres}}\n"),
+            "logStorage.development.connString: it is missing; ",
+        ),
+        (
+            weir("logStorage: {development: {driver: postgres, connString: db}}\n"),
+            "logStorage.development.connString: it is no connection string; ",
+        ),
+        (weir("").flags(flags("postgres")), "--log: postgres needs an address; "),
+        (weir("").flags(flags("sqlite:x")), "--log: sqlite takes no address; "),
+    ] {
+        let mistakes = project.mistakes();
+        assert!(mistakes.len() == 1 && mistakes[0].contains(expected), "{mistakes:?}");
+    }
 }
 
 #[test]

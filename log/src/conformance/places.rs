@@ -46,16 +46,19 @@ impl Schema {
         Self { server: Server::shared(), name: format!("case_{}_{number}", std::process::id()) }
     }
 
-    /// How its server is connected to.
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How a log in it is connected to.
     pub fn conn(&self) -> String {
-        format!("{} application_name={}", self.server.conn, self.name)
+        format!("{0} application_name={1} schema={1}", self.server.conn, self.name)
     }
 
     /// What a log in it is opened with. Its connections bear the schema's name.
     pub fn options(&self) -> PostgresOptions {
-        let mut options = PostgresOptions::new(self.conn());
-        options.schema.clone_from(&self.name);
-        options
+        PostgresOptions::new(self.conn())
     }
 
     /// Opens the log in this schema, once more.

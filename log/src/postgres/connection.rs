@@ -2,11 +2,11 @@
 
 use super::error::{Failure, Fate};
 use super::options::PostgresOptions;
+use super::target::Target;
 use crate::LogError;
 use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_postgres::config::Host;
 use tokio_postgres::{Config, NoTls};
 
 /// How long the first pause is before something is tried again; each next one is twice as long …
@@ -46,7 +46,8 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// The server that `options` name; connects to nothing yet.
     pub(super) fn new(options: &PostgresOptions) -> Result<Self, LogError> {
-        let mut config: Config = options.conn.reveal().parse().map_err(|error| malformed(&error))?;
+        let target = Target::parse(options.conn.reveal())?;
+        let (place, mut config, schema) = (target.place(), target.config, target.schema);
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_TIMEOUT);
         }
@@ -54,11 +55,9 @@ impl Server {
             config.application_name("weir");
         }
         config.tcp_user_timeout(options.lease.max(CONNECT_TIMEOUT));
-        let settings = format!("{SETTINGS}; SET search_path = {}", quoted(&options.schema));
-        let place = place(&config, &options.schema);
+        let settings = format!("{SETTINGS}; SET search_path = {}", quoted(&schema));
         let pool = pool(config.clone(), &settings, options.connections)
             .map_err(|error| Failure::Pool(error).into_log_error("open", &place))?;
-        let schema = options.schema.clone();
         Ok(Self { config, schema, place, patience: options.patience, pool })
     }
 
@@ -142,28 +141,4 @@ fn pool(config: Config, settings: &str, size: usize) -> Result<Pool, crate::BoxE
 /// `name` as an identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-fn place(config: &Config, schema: &str) -> String {
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(host)) => host.clone(),
-        #[cfg(unix)]
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => "localhost".into(),
-    };
-    let port = config.get_ports().first().filter(|port| **port != 5432);
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    format!("postgres://{host}{port}/{} (schema {schema})", config.get_dbname().unwrap_or_default())
-}
-
-fn malformed(error: &tokio_postgres::Error) -> LogError {
-    // the error names a key of the string or what is wrong with it, never a value
-    let why = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    let source =
-        format!("{why}; write postgres://USER:PASSWORD@HOST:PORT/DATABASE or host=… dbname=… user=…");
-    LogError::Unavailable {
-        operation: "read the connection string".into(),
-        source: source.into(),
-        retry: false,
-    }
 }

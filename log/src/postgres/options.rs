@@ -1,5 +1,6 @@
 //! What operators and tests may set about a log in PostgreSQL.
 
+use super::target::Target;
 use std::time::Duration;
 
 /// Settings of a log in PostgreSQL. Beside the connection string, the defaults are right for use.
@@ -7,8 +8,6 @@ use std::time::Duration;
 pub struct PostgresOptions {
     /// Where the server is and as whom to speak to it.
     pub conn: ConnString,
-    /// The schema that holds the tables; made if there is none. Apps with schemas of their own share a database.
-    pub schema: String,
     /// How many transactions may wait; one more is answered `Unavailable` at once.
     pub queue: usize,
     /// How many connections reads and the log's own changes use at most. The committer has one more, and so have the
@@ -20,7 +19,9 @@ pub struct PostgresOptions {
     pub lease: Duration,
 }
 
-/// A connection string: `postgres://…` or `key=value …`. Prints nothing of it.
+/// A connection string: `postgres://…` or `key=value …`, as libpq reads them, with one more parameter: `schema` names the
+/// schema that holds the tables (`weir`), made if there is none. Apps with schemas of their own share a database. Prints
+/// nothing of itself.
 #[derive(Clone)]
 pub struct ConnString(String);
 
@@ -48,11 +49,16 @@ impl PostgresOptions {
     pub fn new(conn: impl Into<String>) -> Self {
         Self {
             conn: ConnString::new(conn),
-            schema: "weir".into(),
             queue: 16_384,
             connections: 8,
             patience: Duration::from_secs(10),
             lease: Duration::from_secs(5),
         }
+    }
+
+    /// Where the log is, without secrets; what cannot be read is just `postgres`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        Target::parse(self.conn.reveal()).map_or_else(|_| "postgres".into(), |target| target.place())
     }
 }

@@ -12,7 +12,8 @@ use weir_schema::Transaction;
 async fn behind(nodes: &Nodes, patience: Duration) -> (Fixture, Proxy, weir_schema::At) {
     let proxy = Proxy::new(&nodes.socket()).await;
     let mut options = nodes.options();
-    let conn = format!("host=127.0.0.1 port={} user=weir dbname=postgres", proxy.port);
+    let conn =
+        format!("host=127.0.0.1 port={} user=weir dbname=postgres schema={}", proxy.port, nodes.name());
     options.conn = ConnString::new(conn);
     options.patience = patience;
     let f = nodes.with(options).await;
@@ -114,7 +115,7 @@ async fn ended_connections_are_opened_again() {
     let nodes = Nodes::new().await;
     let f = nodes.node().await;
     let at = f.partition().await;
-    let name = nodes.options().schema;
+    let name = nodes.name();
     let end =
         format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'");
     for round in 0..20 {

@@ -29,6 +29,11 @@ impl Nodes {
         self.schema.options()
     }
 
+    /// The schema's name, and that of the connections of its logs.
+    pub(crate) fn name(&self) -> &str {
+        self.schema.name()
+    }
+
     /// How the server is connected to.
     pub(crate) fn conn(&self) -> String {
         self.schema.conn()
@@ -74,7 +79,7 @@ impl Nodes {
 
     /// The backends of commits that wait for locks on what is in this schema, or behind those that do.
     pub(crate) fn waiting(&self) -> String {
-        let name = self.options().schema;
+        let name = self.name();
         format!(
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%weir_commit%'
              AND application_name = '{name}'"
