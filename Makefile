@@ -17,6 +17,7 @@ run: require ## Build and serve examples/hello (EXAMPLE=shop for another)
 	$(CARGO) run --release --locked --package weir-cli -- dev examples/$(EXAMPLE)
 
 test: require lint ## Everything that must hold: format, lints, docs, all tests, all examples
+	@sh scripts/require test
 	$(CARGO) build --workspace --locked --bins --tests
 	WEIR_BIN="$(TARGET_DIR)/debug/weir" $(CARGO) test --workspace --locked --no-fail-fast
 

@@ -26,6 +26,7 @@ mod postgres;
 mod resolve;
 mod scan;
 mod sqlite;
+mod steps;
 mod topic;
 
 pub use capabilities::{Capabilities, LogLimits};

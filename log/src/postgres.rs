@@ -4,6 +4,7 @@
 //! for each batch; reads have connections of their own and see a snapshot each. Several processes may have the schema
 //! open: each writes and reads, and they share the partitions of a group among them ([`membership`]).
 
+mod answer;
 mod call;
 mod check;
 mod committer;
@@ -12,6 +13,7 @@ mod error;
 mod events;
 mod facts;
 mod groups;
+mod lane;
 mod membership;
 mod news;
 mod options;
@@ -30,10 +32,11 @@ use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
     ReadLimit, TopicInfo, TopicSpec,
 };
-use committer::{Committer, Job, Known, Lane};
+use committer::{Committer, Job, Known};
 use connection::Server;
 use deadpool_postgres::Client;
 use error::Failure;
+use lane::Lane;
 use news::News;
 use schema::Seat;
 use std::sync::Arc;
@@ -192,7 +195,7 @@ fn start(
 ) -> oneshot::Receiver<()> {
     let (shared, known, lane, ledger) =
         (shared.clone(), Known::default(), Lane::default(), Ledger::default());
-    let committer = Committer { shared, clock, limits, lane, known, ledger };
+    let committer = Committer { shared, clock, limits, lane, unsure: None, known, ledger };
     let (ended, end) = oneshot::channel();
     keeper.spawn_to_end(async move {
         committer.run(queue).await;
@@ -314,16 +317,12 @@ impl Log for PostgresLog {
     }
 
     async fn trim(&self, at: At, before: Offset) -> Result<Offset, LogError> {
-        let mut last = None;
-        loop {
+        let step = || {
             let step =
                 move |mut client: Client| async move { events::trim_step(&mut client, at, before).await };
-            let earliest = self.run("trim", step).await?;
-            if earliest >= before || last == Some(earliest) {
-                return Ok(earliest);
-            }
-            last = Some(earliest);
-        }
+            self.run("trim", step)
+        };
+        crate::steps::trim(before, step).await
     }
 
     async fn close(&self) -> Result<(), LogError> {

@@ -314,15 +314,9 @@ impl Log for SqliteLog {
     }
 
     async fn trim(&self, at: At, before: Offset) -> Result<Offset, LogError> {
-        let mut last = None;
-        loop {
-            let step = move |c: &Connection| events::trim_step(c, at, before);
-            let earliest = self.shared.change("trim", step, |_| ()).await?;
-            if earliest >= before || last == Some(earliest) {
-                return Ok(earliest);
-            }
-            last = Some(earliest);
-        }
+        let step =
+            || self.shared.change("trim", move |c: &Connection| events::trim_step(c, at, before), |_| ());
+        crate::steps::trim(before, step).await
     }
 
     async fn close(&self) -> Result<(), LogError> {

@@ -91,24 +91,23 @@ fn absent(reader: &mut Reader<'_>, name: &str, is_said: bool) -> LogStorage {
 
 fn log_flag(reader: &mut Reader<'_>, text: &str, path: &str) -> LogStorage {
     let origin = Origin::Flag("--log");
+    if let Ok(ConnString(secret)) = ConnString::parse(text) {
+        reader.show(path, "postgres", origin);
+        return LogStorage::Postgres(secret);
+    }
     // The rest of a URL may hold a password.
     let scheme = text.split(':').next().unwrap_or(text);
-    let driver = if scheme == "postgresql" { "postgres" } else { scheme };
-    let wrong = match Driver::parse(driver) {
+    let wrong = match Driver::parse(scheme) {
         Ok(Driver::Memory | Driver::Sqlite) if scheme != text => {
             Wrong::new(format!("{scheme} takes no address"), "its file is in the data folder: --data")
         }
-        Ok(Driver::Postgres) if scheme == text => {
+        Ok(Driver::Postgres) => {
             Wrong::new("postgres needs an address", "write postgres://USER:PASSWORD@HOST/DATABASE")
         }
         Ok(Driver::NotServed(driver)) => not_served(driver),
         Ok(served) => {
-            reader.show(path, driver, origin);
-            return match served {
-                Driver::Memory => LogStorage::Memory,
-                Driver::Postgres => LogStorage::Postgres(Secret::new(text)),
-                Driver::Sqlite | Driver::NotServed(_) => LogStorage::Sqlite,
-            };
+            reader.show(path, text, origin);
+            return if served == Driver::Memory { LogStorage::Memory } else { LogStorage::Sqlite };
         }
         Err(_) => Wrong::new(format!("{scheme:?} is no log"), "write memory, sqlite or postgres://…"),
     };

@@ -222,6 +222,8 @@ fn a_log_in_postgres_is_connected_to_as_the_file_or_the_flag_says() {
     let flag = weir("").flags(flags(url));
     assert_eq!(flag.config().log, in_postgres);
     assert_eq!(flag.entry("logStorage.development.driver"), "postgres (--log)");
+    let words = "host=db password=s3cret";
+    assert_eq!(weir("").flags(flags(words)).config().log, LogStorage::Postgres(Secret::new(words)));
     assert!(!format!("{:?}", flag.load()).contains("s3cret"));
     for (project, expected) in [
         (

@@ -1,17 +1,15 @@
-//! The call of `weir_commit` (sql/001_commit.sql): a plan in columns, and what the server says to it.
+//! The call of `weir_commit` (sql/001_commit.sql): a plan in columns.
 
+use super::answer::Answer;
 use super::error::Failure;
-use super::facts::{Facts, Lesson};
-use super::plan::{Draft, Plan, Row, SumOf};
+use super::facts::Facts;
+use super::plan::{Plan, Row};
 use super::schema::Seat;
-use super::state::stamp;
 use super::topics::{signed, signed_offset};
 use deadpool_postgres::Client;
 use std::collections::{BTreeMap, HashMap};
 use tokio_postgres::types::ToSql;
-use weir_schema::{
-    At, CatalogVersion, Epoch, GroupName, Millis, Offset, Receipt, StateKey, TableName, counter,
-};
+use weir_schema::{Millis, StateKey, TableName, counter};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Past so many keys of a table the whole of it is locked: key locks live in the server's shared memory.
@@ -207,18 +205,7 @@ impl<'a> Call<'a> {
         let statement = client.prepare_cached(SQL).await?;
         let number = number.cast_signed();
         let row = client.query_one(&statement, &self.parameters(&number)).await?;
-        Ok(Answer {
-            applied: row.get(0),
-            tails: list(row.get(1)),
-            bases: list(row.get(2)),
-            catalog: row.get::<_, Option<i64>>(3).map(|n| CatalogVersion(n.cast_unsigned())),
-            control: row.get::<_, Option<i64>>(4).map(i64::cast_unsigned),
-            epochs: list(row.get(5)),
-            positions: list(row.get(6)),
-            stale: list(row.get(7)),
-            stamps: list(row.get(8)),
-            stale_ranges: list(row.get(9)),
-        })
+        Ok(Answer::read(&row))
     }
 
     #[rustfmt::skip]
@@ -268,97 +255,4 @@ fn hash(seat: Seat, table: i32, key: &StateKey) -> i64 {
     let space = u64::from(seat.space.cast_unsigned());
     xxh3_64_with_seed(&key.key, place.rotate_left(17) ^ space.wrapping_mul(0x9e37_79b9_7f4a_7c15))
         .cast_signed()
-}
-
-fn list<T>(column: Option<Vec<T>>) -> Vec<T> {
-    column.unwrap_or_default()
-}
-
-/// What the server says. What a column means is said at the function.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) applied: bool,
-    tails: Vec<i64>,
-    bases: Vec<Option<i64>>,
-    pub(super) catalog: Option<CatalogVersion>,
-    pub(super) control: Option<u64>,
-    epochs: Vec<Option<i64>>,
-    positions: Vec<Option<i64>>,
-    stale: Vec<i64>,
-    stamps: Vec<Option<i64>>,
-    stale_ranges: Vec<i64>,
-}
-
-impl Answer {
-    /// What a refusal tells.
-    pub(super) fn lesson(&self, plan: &Plan<'_>) -> Lesson {
-        let mut facts = Facts { catalog: self.catalog, ..Facts::default() };
-        let owners = self.epochs.iter().zip(&self.positions).map(|(epoch, position)| {
-            let (epoch, position) = ((*epoch)?, (*position)?);
-            Some((Epoch(epoch.cast_unsigned()), Offset(position.cast_unsigned())))
-        });
-        let groups = plan.groups.keys().map(|(group, at)| (GroupName::clone(group), *at));
-        facts.groups = groups.zip(owners).collect();
-        let reads: Vec<_> = plan.reads.keys().copied().collect();
-        let stale = nth(&reads, &self.stale).copied().cloned();
-        facts.stamps = stale.zip(self.stamps.iter().map(|s| s.map(stamp))).collect();
-        let counters = plan.counters.keys().copied().cloned();
-        facts.counters = counters.zip(self.bases.iter().copied()).collect();
-        let stale = nth(&plan.ranges, &self.stale_ranges).copied().cloned();
-        Lesson { facts, stale: stale.collect() }
-    }
-}
-
-/// The elements that `ordinals`, from 1, name.
-fn nth<'l, T>(list: &'l [T], ordinals: &'l [i64]) -> impl Iterator<Item = &'l T> {
-    ordinals.iter().filter_map(|n| list.get(usize::try_from(n - 1).ok()?))
-}
-
-/// What is needed to make receipts of an answer, whenever it comes.
-#[derive(Debug)]
-pub(super) struct Receipts {
-    partitions: Vec<(At, u64)>,
-    counters: Vec<StateKey>,
-}
-
-impl Receipts {
-    pub(super) fn of(plan: &Plan<'_>) -> Self {
-        Self {
-            partitions: plan.partitions.iter().map(|(at, growth)| (*at, growth.events)).collect(),
-            counters: plan.counters.keys().copied().cloned().collect(),
-        }
-    }
-
-    /// The partitions' new tails.
-    pub(super) fn tails(&self, answer: &Answer) -> Vec<(At, Offset)> {
-        let tails = self.partitions.iter().zip(&answer.tails);
-        tails.map(|((at, events), tail)| (*at, Offset(tail.cast_unsigned() + events))).collect()
-    }
-
-    /// What was drafted, with the offsets and the sums that it came to.
-    pub(super) fn fill(&self, answer: &Answer, drafts: Vec<Draft>) -> Vec<Receipt> {
-        let tails: HashMap<At, u64> = self
-            .partitions
-            .iter()
-            .map(|(at, _)| *at)
-            .zip(answer.tails.iter().map(|t| t.cast_unsigned()))
-            .collect();
-        let bases: HashMap<&StateKey, i64> =
-            self.counters.iter().zip(answer.bases.iter().map(|base| base.unwrap_or_default())).collect();
-        let fill = |draft: Draft| Receipt {
-            bases: draft.runs.iter().map(|(at, place, n)| (*at, Offset(tails[at] + place.0), *n)).collect(),
-            sums: draft
-                .sums
-                .into_iter()
-                .map(|(key, sum)| match sum {
-                    SumOf::Known(sum) => (key, sum),
-                    SumOf::Over(by) => {
-                        let sum = bases[&key] + by;
-                        (key, sum)
-                    }
-                })
-                .collect(),
-        };
-        drafts.into_iter().map(fill).collect()
-    }
 }

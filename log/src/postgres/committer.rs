@@ -4,11 +4,12 @@
 //! One batch is under way at a time, and each has a number. A call whose connection was lost is made again under the
 //! same number; the server tells what it came to, and has the repeat wait for the first one's end.
 
-use super::call::{Answer, Call, Receipts};
+use super::answer::{Answer, Receipts};
+use super::call::Call;
 use super::check::{self, Stale};
-use super::connection::Server;
-use super::error::{Failure, Fate};
+use super::error::Failure;
 use super::facts::Facts;
+use super::lane::{Broken, Lane};
 use super::plan::{Draft, Ground, Plan, Refusal};
 use super::{Shared, schema};
 use super::{state, topics};
@@ -30,19 +31,10 @@ pub(super) struct Committer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) limits: LogLimits,
     pub(super) lane: Lane,
+    /// The last batch, if its call was made and its end is not known.
+    pub(super) unsure: Option<Unsure>,
     pub(super) known: Known,
     pub(super) ledger: Ledger,
-}
-
-/// The committer's batches, by number.
-#[derive(Default, Debug)]
-pub(super) struct Lane {
-    /// None: it was lost, or there was none yet.
-    client: Option<Client>,
-    /// The number of the last batch whose end is known.
-    last: u64,
-    /// The batch after it, if its call was made and its end is not known.
-    unsure: Option<Unsure>,
 }
 
 /// What is in the database and never changes.
@@ -55,18 +47,10 @@ pub(super) struct Known {
 
 /// A batch that may have been applied.
 #[derive(Debug)]
-struct Unsure {
+pub(super) struct Unsure {
     ids: Vec<TxnId>,
     drafts: Vec<Draft>,
     receipts: Receipts,
-}
-
-/// How a batch that was not committed ended.
-enum Broken {
-    /// Nothing of it is applied.
-    Before(LogError),
-    /// Who knows.
-    During(LogError),
 }
 
 /// What becomes of a member.
@@ -135,7 +119,7 @@ impl Committer {
     /// Outcomes for a batch that was not applied; but of what is in a call whose end is not known, that cannot be said.
     fn refuse(&self, batch: &Waiting, error: LogError) -> Vec<Outcome> {
         let error = Arc::new(error);
-        let unsure = |id| self.lane.unsure.as_ref().is_some_and(|unsure| unsure.ids.contains(&id));
+        let unsure = |id| self.unsure.as_ref().is_some_and(|unsure| unsure.ids.contains(&id));
         let outcome = |(transaction, _): &(Arc<Transaction>, _)| {
             let error = error.clone().into();
             Err(if unsure(transaction.id) {
@@ -166,7 +150,7 @@ impl Committer {
                 verdicts.iter().zip(batch).filter(|(verdict, _)| matches!(verdict, Verdict::Accepted(_)));
             let ids: Vec<_> = ids.map(|(_, (transaction, _))| transaction.id).collect();
             let receipts = Receipts::of(&plan);
-            match send(&self.shared.server, &mut self.lane, call).await {
+            match self.lane.send(&self.shared.server, call).await {
                 Ok(answer) if answer.applied => {
                     let filled = self.applied(&answer, &receipts, &ids, drafts);
                     return Ok(self.outcomes(batch, verdicts, &filled).await);
@@ -177,7 +161,7 @@ impl Committer {
                 }
                 Err(broken) => {
                     if matches!(broken, Broken::During(_)) {
-                        self.lane.unsure = Some(Unsure { ids, drafts, receipts });
+                        self.unsure = Some(Unsure { ids, drafts, receipts });
                     }
                     return Err(broken);
                 }
@@ -188,11 +172,11 @@ impl Committer {
     /// Before anything else is written: finds out what became of the last batch, if that is not known, and sees to it
     /// that it is not applied later.
     async fn settle_unsure(&mut self) -> Result<(), Broken> {
-        let Some(unsure) = self.lane.unsure.take() else { return Ok(()) };
-        let answer = match send(&self.shared.server, &mut self.lane, Call::empty(self.shared.seat)).await {
+        let Some(unsure) = self.unsure.take() else { return Ok(()) };
+        let answer = match self.lane.send(&self.shared.server, Call::empty(self.shared.seat)).await {
             Ok(answer) => answer,
             Err(Broken::Before(error) | Broken::During(error)) => {
-                self.lane.unsure = Some(unsure);
+                self.unsure = Some(unsure);
                 return Err(Broken::Before(error));
             }
         };
@@ -339,47 +323,4 @@ fn judge<'a>(
         verdicts.push(verdict);
     }
     verdicts
-}
-
-/// Makes a call under the next number, again and again under the same one where the connection is lost or others are in
-/// the way.
-async fn send(server: &Server, lane: &mut Lane, mut call: Call<'_>) -> Result<Answer, Broken> {
-    let number = lane.last + 1;
-    let mut patience = server.patience();
-    // whether a call was made whose end is not known
-    let mut is_unsure = false;
-    loop {
-        let failure = match lane.client(server).await {
-            Ok(client) => match call.run(client, number).await {
-                Ok(answer) => {
-                    lane.last = number;
-                    return Ok(answer);
-                }
-                Err(failure) => {
-                    is_unsure |= failure.fate() == Fate::Lost;
-                    failure
-                }
-            },
-            Err(failure) => failure,
-        };
-        let fate = failure.fate();
-        match fate {
-            Fate::Lost => lane.client = None,
-            Fate::Crowded => call.lock_whole(),
-            Fate::Again | Fate::Failed => {}
-        }
-        if fate == Fate::Failed || !patience.pause().await {
-            let error = failure.into_log_error("write", &server.place);
-            return Err(if is_unsure { Broken::During(error) } else { Broken::Before(error) });
-        }
-    }
-}
-
-impl Lane {
-    async fn client(&mut self, server: &Server) -> Result<&Client, Failure> {
-        if self.client.is_none() {
-            self.client = Some(server.client().await?);
-        }
-        Ok(self.client.as_ref().expect("it has just been taken"))
-    }
 }

@@ -20,7 +20,7 @@ use weir_schema::{At, CatalogVersion, Offset, TopicId};
 /// Notifications of this process come no closer than this.
 const PACE: Duration = Duration::from_millis(3);
 /// How often to look while notifications come …
-const SELDOM: Duration = Duration::from_millis(250);
+const SELDOM: Duration = Duration::from_secs(1);
 /// … and while there is no connection that could bring them.
 const OFTEN: Duration = Duration::from_millis(25);
 /// The server takes payloads of less than 8000 bytes.

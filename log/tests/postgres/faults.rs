@@ -67,20 +67,15 @@ async fn a_commit_whose_backend_is_ended_while_it_waits_is_made_again() {
     let nodes = Nodes::new().await;
     let f = nodes.node().await;
     let at = f.partition().await;
-    f.put(&key("t", "held"), "1").await;
-    nodes
-        .stranger
-        .batch_execute("BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE")
-        .await
-        .expect("held");
+    nodes.hold_a_row(&f).await;
     let mut transaction = f.transaction();
     transaction.appends.push(events(at, &["a"]));
-    transaction.writes.push(put(&key("t", "held"), "2", transaction.id));
+    transaction.writes.push(put(&key("u", "held"), "2", transaction.id));
     let commit = f.log.commit(Arc::new(transaction));
     nodes.until_waiting(1).await;
     let end = format!("SELECT pg_terminate_backend(pid) FROM ({}) w", nodes.waiting());
     nodes.stranger.batch_execute(&end).await.expect("ended");
-    nodes.stranger.batch_execute("COMMIT").await.expect("let go");
+    nodes.let_go().await;
     assert_eq!(offsets(&commit.await.expect("it is applied")), [0]);
     assert_eq!(f.values(at, 0).await.len(), 1);
 }
@@ -91,22 +86,17 @@ async fn a_commit_that_waits_past_the_servers_limit_is_not_applied_and_says_why(
     let mut options = nodes.options();
     options.conn = ConnString::new(format!("{} options='-c statement_timeout=300'", nodes.conn()));
     let f = nodes.with(options).await;
-    f.put(&key("t", "held"), "1").await;
-    nodes
-        .stranger
-        .batch_execute("BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE")
-        .await
-        .expect("held");
+    nodes.hold_a_row(&f).await;
     let mut transaction = f.transaction();
-    transaction.writes.push(put(&key("t", "held"), "2", transaction.id));
+    transaction.writes.push(put(&key("u", "held"), "2", transaction.id));
     let transaction = Arc::new(transaction);
     match f.log.commit(transaction.clone()).await {
         Err(CommitError::Unavailable(why)) => assert!(why.to_string().contains("statement_timeout"), "{why}"),
         other => unreachable!("{other:?}"),
     }
-    nodes.stranger.batch_execute("COMMIT").await.expect("let go");
+    nodes.let_go().await;
     f.log.commit(transaction).await.expect("it was not applied");
-    assert_eq!(f.value(&key("t", "held")).await.as_deref(), Some("2"));
+    assert_eq!(f.value(&key("u", "held")).await.as_deref(), Some("2"));
 }
 
 /// Readers go on when every connection has been ended.

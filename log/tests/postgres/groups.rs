@@ -106,14 +106,14 @@ async fn a_process_that_slept_past_its_lease_commits_nothing_for_what_was_taken_
     one.until_it_holds(1).await;
     one.advance(at[0], 0).await.expect("it is the owner");
     // from now on it does not come to renew its lease
-    let sleep = format!(
-        "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS
+    let doze = format!(
+        "CREATE FUNCTION doze() RETURNS trigger LANGUAGE plpgsql AS
            'BEGIN IF NEW.node = {} THEN RETURN NULL; END IF; RETURN NEW; END';
          UPDATE nodes SET until = now() - interval '1 second';
-         CREATE TRIGGER sleep BEFORE INSERT OR UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION sleep()",
+         CREATE TRIGGER doze BEFORE INSERT OR UPDATE ON nodes FOR EACH ROW EXECUTE FUNCTION doze()",
         one.f.log.capabilities().writer.0
     );
-    nodes.stranger.batch_execute(&sleep).await.expect("its lease has ended");
+    nodes.stranger.batch_execute(&doze).await.expect("its lease has ended");
     let two = nodes.node().await;
     let mut two = Member::join(two, &at).await;
     let Some(Change::Assigned { epoch, position, .. }) = two.membership.changes.recv().await else {

@@ -42,15 +42,10 @@ async fn committed(case: (Side, Side), sabotage: bool) -> usize {
     let nodes = Nodes::new().await;
     let (one, two) = (nodes.node().await, nodes.node().await);
     let stamp = one.put(&key("t", "present"), "1").await;
-    one.put(&key("u", "held"), "1").await;
     if sabotage {
         take_locks_away(&nodes).await;
     }
-    nodes
-        .stranger
-        .batch_execute("BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE")
-        .await
-        .expect("held");
+    nodes.hold_a_row(&one).await;
     let mut first = transaction(&one, case.0, stamp).await;
     first.writes.push(put(&key("u", "held"), "2", first.id));
     let second = transaction(&two, case.1, stamp).await;
@@ -70,7 +65,7 @@ async fn committed(case: (Side, Side), sabotage: bool) -> usize {
     } else {
         nodes.until_waiting(2).await;
     }
-    nodes.stranger.batch_execute("COMMIT").await.expect("let go");
+    nodes.let_go().await;
     let mut count = 0;
     for outcome in [first.await, second.await] {
         match outcome {

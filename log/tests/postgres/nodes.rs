@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use weir_log::conformance::Fixture;
 use weir_log::conformance::places::Schema;
+use weir_log::conformance::{Fixture, key};
 use weir_log::{Driver, LogConfig, LogError, ManualClock, PostgresOptions};
 
 /// How long what must happen may take.
@@ -57,6 +57,18 @@ impl Nodes {
         let config = LogConfig { driver: Driver::Postgres(options), app: None, clock: clock.clone() };
         let log = weir_log::open(config).await.expect("the log is opened");
         Fixture::new(log, clock, self.schema.clone())
+    }
+
+    /// Has the stranger hold the row `u`/`held`, made by `f`, so that a commit that writes it waits.
+    pub(crate) async fn hold_a_row(&self, f: &Fixture) {
+        f.put(&key("u", "held"), "1").await;
+        let hold = "BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE";
+        self.stranger.batch_execute(hold).await.expect("held");
+    }
+
+    /// Has the stranger let go of it.
+    pub(crate) async fn let_go(&self) {
+        self.stranger.batch_execute("COMMIT").await.expect("let go");
     }
 
     /// Waits until `sql` says true.
