@@ -77,7 +77,8 @@ impl Schema {
 
 impl Drop for Schema {
     fn drop(&mut self) {
-        let (server, sql) = (self.server, format!("DROP SCHEMA IF EXISTS {} CASCADE", self.name));
+        let (server, sql) =
+            (self.server, format!("SET lock_timeout = '10s'; DROP SCHEMA IF EXISTS {} CASCADE", self.name));
         // a runtime must not be blocked on inside of another one
         let dropped = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

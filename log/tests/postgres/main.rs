@@ -6,3 +6,4 @@ mod isolation;
 mod nodes;
 mod opening;
 mod proxy;
+mod readers;
