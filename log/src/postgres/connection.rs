@@ -15,6 +15,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Where the connection string names no time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections of the pool that are kept all the time: the committer's, and the one that renews the lease.
+const KEPT: usize = 2;
 /// How long a caller waits for a connection of the pool.
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -56,7 +58,7 @@ impl Server {
         }
         config.tcp_user_timeout(options.lease.max(CONNECT_TIMEOUT));
         let settings = format!("{SETTINGS}; SET search_path = {}", quoted(&schema));
-        let pool = pool(config.clone(), &settings, options.connections)
+        let pool = pool(config.clone(), &settings, options.connections.max(1) + KEPT)
             .map_err(|error| Failure::Pool(error).into_log_error("open", &place))?;
         Ok(Self { config, schema, place, patience: options.patience, pool })
     }
@@ -134,7 +136,7 @@ fn pool(config: Config, settings: &str, size: usize) -> Result<Pool, crate::BoxE
         let settings = settings.clone();
         Box::pin(async move { client.batch_execute(&settings).await.map_err(HookError::Backend) })
     });
-    let pool = Pool::builder(manager).max_size(size.max(1)).post_create(set_up);
+    let pool = Pool::builder(manager).max_size(size).post_create(set_up);
     Ok(pool.runtime(Runtime::Tokio1).wait_timeout(Some(WAIT)).build()?)
 }
 

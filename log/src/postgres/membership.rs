@@ -57,7 +57,8 @@ pub(super) async fn join(
 
 /// Says again and again that this process is alive, and sees to it that it has the partitions that are to be its own.
 pub(super) async fn attend(shared: Arc<Shared>) {
-    let mut rounds = 0_u32;
+    let mut lease = Lease { client: None, renewals: 0 };
+    let mut is_troubled = false;
     loop {
         // either it is time, or another process tells of a change
         drop(tokio::time::timeout(shared.lease / RENEWALS, shared.regroup.notified()).await);
@@ -65,22 +66,46 @@ pub(super) async fn attend(shared: Arc<Shared>) {
         if groups.is_empty() {
             continue;
         }
-        rounds = rounds.wrapping_add(1);
-        if let Err(error) = round(&shared, &groups, rounds.is_multiple_of(CLEANING)).await {
-            tracing::warn!(%error, "could not renew the lease of this process; trying again");
+        let result = round(&shared, &groups, &mut lease).await;
+        match &result {
+            Ok(()) if is_troubled => tracing::info!("the leases and groups of this process are kept again"),
+            Err(error) if !is_troubled => {
+                tracing::warn!(%error, "could not keep the lease and the groups of this process; trying until it can");
+            }
+            Ok(()) | Err(_) => {}
         }
+        is_troubled = result.is_err();
     }
 }
 
-async fn round(shared: &Arc<Shared>, groups: &[GroupName], is_cleaning: bool) -> Result<(), LogError> {
-    let (node, lease) = (shared.node(), shared.lease);
-    let renew = |client: Client| async move {
-        groups::renew(&client, node, lease).await?;
-        if is_cleaning { groups::forget_dead(&client).await } else { Ok(()) }
-    };
-    shared.run("renew a lease in", renew).await?;
+async fn round(shared: &Arc<Shared>, groups: &[GroupName], lease: &mut Lease) -> Result<(), LogError> {
+    let renewed = lease.renew(shared).await;
+    renewed.map_err(|failure| failure.into_log_error("renew a lease in", &shared.server.place))?;
     let _balancing = shared.balancing.lock().await;
     balance(shared, groups).await
+}
+
+/// Renews the lease on a connection that it keeps, so that busy readers do not hold it up.
+struct Lease {
+    /// None: the last renewal failed.
+    client: Option<Client>,
+    renewals: u32,
+}
+
+impl Lease {
+    async fn renew(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => shared.server.client().await?,
+        };
+        groups::renew(&client, shared.node(), shared.lease).await?;
+        self.renewals = self.renewals.wrapping_add(1);
+        if self.renewals.is_multiple_of(CLEANING) {
+            groups::forget_dead(&client).await?;
+        }
+        self.client = Some(client);
+        Ok(())
+    }
 }
 
 /// Compares what is with what is to be. To be called under the lock.

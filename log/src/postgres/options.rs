@@ -10,8 +10,8 @@ pub struct PostgresOptions {
     pub conn: ConnString,
     /// How many transactions may wait; one more is answered `Unavailable` at once.
     pub queue: usize,
-    /// How many connections reads and the log's own changes use at most. The committer has one more, and so have the
-    /// two ends of news.
+    /// How many connections reads and the log's own changes use at most. Commits, the lease and the news of others have one
+    /// more each.
     pub connections: usize,
     /// How long a lost connection is tried again before what waits for it is given up.
     pub patience: Duration,
