@@ -6,6 +6,7 @@
 
 pub mod commits;
 pub mod conflicts;
+pub mod encrypted;
 pub mod events;
 pub mod groups;
 pub mod life;

@@ -22,6 +22,7 @@ mod plan;
 mod schema;
 mod state;
 mod target;
+mod tls;
 mod topics;
 
 use crate::batch;

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
-/// Makes a cluster in the folder `$1` with the programs in `$2`, says `ready`, waits until whoever asked for it is gone,
+/// Makes a cluster in the folder `$1` with the programs in `$2` and the settings `$3`, says `ready`, waits until whoever asked for it is gone,
 /// however it ended, and removes it. What a crash of the machine would lose is no matter, so nothing is synced.
 const SCRIPT: &str = r#"
 cd "$1" || exit 1
 "$2/initdb" -D data -U weir -A trust -N -E UTF8 --locale=C >log 2>&1 &&
-"$2/pg_ctl" -D data -s -w -l log start -o "-c listen_addresses= -c unix_socket_directories='$1' -c fsync=off \
+"$2/pg_ctl" -D data -s -w -l log start -o "-c listen_addresses= $3 -c unix_socket_directories='$1' -c fsync=off \
   -c max_connections=400 -c shared_buffers=64MB -c max_locks_per_transaction=256" >/dev/null 2>&1 &&
 echo ready || { cat log; rm -rf "$1"; exit 1; }
 cat >/dev/null
@@ -48,25 +48,28 @@ impl Server {
             let conn = conn.into_string().map_err(|_| "WEIR_TEST_POSTGRES is no text")?;
             return Ok(Self { conn, _lifeline: None });
         }
+        Self::start(&folder()?, "")
+    }
+
+    /// Starts a server of its own in `folder`, with `settings`.
+    pub(super) fn start(folder: &Path, settings: &str) -> Result<Self, String> {
         let programs = programs().ok_or(
             "there is no PostgreSQL here. Install it (Debian: apt-get install postgresql; Fedora: dnf install \
              postgresql-server; macOS: brew install postgresql), or name a server in WEIR_TEST_POSTGRES, or leave \
              these tests out: cargo test -- --skip postgres",
         )?;
-        Self::start(&programs)
-    }
-
-    fn start(programs: &Path) -> Result<Self, String> {
-        let folder = tempfile::Builder::new().prefix("weir-pg").tempdir().map_err(|e| e.to_string())?.keep();
         let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(&folder).arg(programs);
+        command.args(["-c", SCRIPT, "sh"]).arg(folder).arg(&programs).arg(settings);
         // signals of a terminal are for the tests; the server ends when they have
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
         // a server refuses to run as root
-        if fs::metadata(&folder).map_err(|e| e.to_string())?.uid() == 0 {
+        if fs::metadata(folder).map_err(|e| e.to_string())?.uid() == 0 {
             let (uid, gid) =
                 unprivileged().ok_or("there is no user postgres or nobody to run a server as")?;
-            chown(&folder, Some(uid), Some(gid)).map_err(|e| e.to_string())?;
+            let within = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+            for path in within.chain([folder.to_owned()]) {
+                chown(path, Some(uid), Some(gid)).map_err(|e| e.to_string())?;
+            }
             command.uid(uid).gid(gid);
         }
         let mut child = command.spawn().map_err(|e| format!("cannot start a shell: {e}"))?;
@@ -86,11 +89,21 @@ impl Server {
 
     /// A connection.
     pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
-        let (client, connection) = tokio_postgres::connect(&self.conn, tokio_postgres::NoTls).await?;
+        Self::connect_to(&self.conn).await
+    }
+
+    /// A connection to the server that `conn` names.
+    pub(super) async fn connect_to(conn: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(conn, tokio_postgres::NoTls).await?;
         #[expect(clippy::disallowed_methods, reason = "it ends with the client, or with the test's runtime")]
         drop(tokio::task::spawn(connection));
         Ok(client)
     }
+}
+
+/// A folder for a server, which removes it at its end.
+pub(super) fn folder() -> Result<PathBuf, String> {
+    Ok(tempfile::Builder::new().prefix("weir-pg").tempdir().map_err(|e| e.to_string())?.keep())
 }
 
 /// The folder with the server's programs.

@@ -7,7 +7,9 @@ use crate::LogError;
 use deadpool_postgres::{Client, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Config, Connection, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long the first pause is before something is tried again; each next one is twice as long …
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -28,10 +30,14 @@ const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false)
       WHERE current_setting('synchronous_commit') IN ('off', 'local')";
 
+/// What bytes go through, encrypted or not.
+type Stream = <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream;
+
 /// The server, as one log uses it.
 #[derive(Clone)]
 pub(super) struct Server {
     config: Config,
+    tls: MakeRustlsConnect,
     pub(super) schema: String,
     /// For messages: without secrets.
     pub(super) place: String,
@@ -58,22 +64,21 @@ impl Server {
         }
         config.tcp_user_timeout(options.lease.max(CONNECT_TIMEOUT));
         let settings = format!("{SETTINGS}; SET search_path = {}", quoted(&schema));
-        let pool = pool(config.clone(), &settings, options.connections.max(1) + KEPT)
-            .map_err(|error| Failure::Pool(error).into_log_error("open", &place))?;
-        Ok(Self { config, schema, place, patience: options.patience, pool })
+        let size = options.connections.max(1) + KEPT;
+        let connector = target.tls.connector();
+        let made = connector.and_then(|tls| Ok((pool(config.clone(), &tls, &settings, size)?, tls)));
+        let (pool, tls) = made.map_err(|source| {
+            let operation = format!("open log {place}");
+            LogError::Unavailable { operation, source, retry: false }
+        })?;
+        Ok(Self { config, tls, schema, place, patience: options.patience, pool })
     }
 
     /// A connection of its own, and the end of it that has to be driven.
     pub(super) async fn connect(
         &self,
-    ) -> Result<
-        (
-            tokio_postgres::Client,
-            tokio_postgres::Connection<tokio_postgres::Socket, tokio_postgres::tls::NoTlsStream>,
-        ),
-        Failure,
-    > {
-        Ok(self.config.connect(NoTls).await?)
+    ) -> Result<(tokio_postgres::Client, Connection<Socket, Stream>), Failure> {
+        Ok(self.config.connect(self.tls.clone()).await?)
     }
 
     /// A connection of the pool.
@@ -128,9 +133,14 @@ impl Patience {
     }
 }
 
-fn pool(config: Config, settings: &str, size: usize) -> Result<Pool, crate::BoxError> {
+fn pool(
+    config: Config,
+    tls: &MakeRustlsConnect,
+    settings: &str,
+    size: usize,
+) -> Result<Pool, crate::BoxError> {
     let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config, NoTls, manager);
+    let manager = Manager::from_config(config, tls.clone(), manager);
     let settings: std::sync::Arc<str> = settings.into();
     let set_up = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
         let settings = settings.clone();

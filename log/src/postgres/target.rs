@@ -1,5 +1,6 @@
 //! Which server, which database, which schema: read from a connection string.
 
+use super::tls::Tls;
 use crate::LogError;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
@@ -15,24 +16,27 @@ const FORMS: &str = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE or host=�
 pub(super) struct Target {
     pub(super) config: Config,
     pub(super) schema: String,
+    pub(super) tls: Tls,
 }
 
 impl Target {
     /// Reads `postgres://…` or `key=value …`, as libpq does, with one more parameter: `schema`.
     pub(super) fn parse(text: &str) -> Result<Self, LogError> {
-        let (rest, schema) = take_schema(text);
+        let (rest, [schema, mode, root]) = take(text, ["schema=", "sslmode=", "sslrootcert="]);
+        let tls = Tls::parse(mode, root).map_err(|why| malformed(&why))?;
         // an error names a key of the string or what is wrong with it, never a value
-        let config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
+        let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             let why =
                 std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
             malformed(&why)
         })?;
+        config.ssl_mode(tls.mode());
         let schema = schema.unwrap_or(SCHEMA);
         let is_name = schema.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if schema.is_empty() || !is_name || schema.len() > NAME {
             return Err(malformed("the name of a schema has up to 63 letters, digits and _"));
         }
-        Ok(Self { config, schema: schema.to_owned() })
+        Ok(Self { config, schema: schema.to_owned(), tls })
     }
 
     /// For messages: without secrets.
@@ -51,18 +55,19 @@ impl Target {
     }
 }
 
-/// The string without the parameter that the driver does not know, and its value.
-fn take_schema(text: &str) -> (String, Option<&str>) {
+/// The string without the parameters that are not for the driver, and their values.
+fn take<'t, const N: usize>(text: &'t str, names: [&str; N]) -> (String, [Option<&'t str>; N]) {
     let is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
     let (head, parameters, separator) = match text.split_once('?') {
         Some((head, query)) if is_url => (head, query.split('&').collect(), "&"),
-        None if is_url => return (text.to_owned(), None),
+        None if is_url => return (text.to_owned(), [None; N]),
         _ => ("", words(text), " "),
     };
-    let schema = parameters.iter().find_map(|parameter| parameter.strip_prefix("schema="));
-    let others: Vec<_> = parameters.iter().filter(|p| !p.starts_with("schema=")).copied().collect();
+    let taken = names.map(|name| parameters.iter().find_map(|parameter| parameter.strip_prefix(name)));
+    let is_other = |parameter: &&&str| !names.iter().any(|name| parameter.starts_with(name));
+    let others: Vec<_> = parameters.iter().filter(is_other).copied().collect();
     let others = others.join(separator);
-    (if is_url { format!("{head}?{others}") } else { others }, schema)
+    (if is_url { format!("{head}?{others}") } else { others }, taken)
 }
 
 /// What stands between spaces that are not in quotes.

@@ -1,5 +1,6 @@
 //! What only a server shared by several processes can show.
 
+mod encryption;
 mod faults;
 mod groups;
 mod isolation;
