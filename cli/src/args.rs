@@ -38,7 +38,7 @@ pub(crate) struct Global {
     /// What is logged, as `info` or `weir_triggers=debug`
     #[arg(long, value_name = "LEVEL", env = "WEIR_LOG", global = true)]
     pub(crate) log_level: Option<String>,
-    /// The admin API of a server, as http://127.0.0.1:3001 or https://weir.example.com
+    /// The admin API of a server, as http://127.0.0.1:3001; https works too
     #[arg(long, value_name = "URL", env = "WEIR_URL", global = true)]
     pub(crate) url: Option<String>,
     /// One JSON object per line, for machines
