@@ -1,92 +1,35 @@
 //! The pump of one worker: the one task that runs all triggers whose home the worker is.
 //!
-//! One task and not one per partition, because a `LocalSet` polls 61 tasks before it looks at the sockets. The pump
-//! takes its homes in turn and gives the thread back after [`SLICE`].
+//! One task and not one per partition, because a `LocalSet` polls 61 tasks before it looks at the sockets. The pump gives
+//! the thread back after a [stretch](stretch), within which [turns](crate::turns) say who goes on.
+
+mod messages;
+mod stretch;
+
+pub(crate) use messages::{HomeNews, Take, ToPump};
+pub use messages::{HomeStatus, Inbox, PumpHandle, pump_channel};
 
 use crate::Dispatcher;
-use crate::dispatcher::{Assignment, Command, CommandError, Input, Mode};
-use crate::home::{Home, Queue, Surroundings, Told};
-use crate::replay::DryRun;
-use crate::trigger::{Place, Trigger};
+use crate::dispatcher::{CommandError, Input};
+use crate::home::{Acted, Home, Surroundings, Told};
+use crate::runs::Queue;
+use crate::trigger::Place;
+use crate::turns::{Class, Turns};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use stretch::{SLICE, Stretches};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::Hint;
 use weir_runtime::{Code, Session, Worker};
-use weir_schema::{Epoch, Offset};
-
-/// The most trigger work between two looks at the sockets.
-const SLICE: Duration = Duration::from_micros(500);
-
-/// Actions in one turn of a live trigger's home, and of a replay's.
-const LIVE_TURN: usize = 64;
-const REPLAY_TURN: usize = 16;
 
 /// How long the pump waits at most when nothing happens.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// For a pump.
-#[derive(Debug)]
-pub(crate) enum ToPump {
-    /// A partition is at home here.
-    Take(Box<Take>),
-    /// Tell the dispatcher of a place; nothing if it is not here.
-    Tell(Place, Input),
-    /// Ask the dispatcher of a place.
-    Ask(Place, Command, oneshot::Sender<Result<(), CommandError>>),
-    /// Run a range without committing anything.
-    DryRun(Box<DryRun>),
-    /// How are the homes?
-    Status(oneshot::Sender<Vec<HomeStatus>>),
-}
-
-/// A partition that gets its home.
-#[derive(Debug)]
-pub(crate) struct Take {
-    pub(crate) place: Place,
-    pub(crate) epoch: Epoch,
-    pub(crate) trigger: Arc<Trigger>,
-    pub(crate) assignment: Assignment,
-    /// Where the home's news go.
-    pub(crate) news: mpsc::Sender<HomeNews>,
-}
-
-/// What a home tells its trigger's task.
-#[derive(Debug)]
-pub(crate) enum HomeNews {
-    /// The partition is handed over.
-    Released(Place, Epoch),
-    /// What an unclean take-over left has been digested.
-    Settled(Place, Epoch),
-    /// It could not begin.
-    Broken(Place),
-    /// Someone else has it, or had: take part in the group anew.
-    Lost(Place),
-}
-
-/// How one home is.
-#[derive(Clone, Debug)]
-pub struct HomeStatus {
-    /// Which.
-    pub place: Place,
-    /// What its dispatcher is about.
-    pub mode: Mode,
-    /// The first offset that is not handled.
-    pub position: Offset,
-    /// Parked events.
-    pub parked: usize,
-    /// Whether nothing runs and nothing is being committed.
-    pub is_quiet: bool,
-}
-
-/// The end by which a pump is reached.
-#[derive(Clone, Debug)]
-pub struct PumpHandle(pub(crate) mpsc::Sender<ToPump>);
 
 /// See the module's docs.
 #[derive(Debug)]
@@ -95,20 +38,27 @@ pub struct Pump {
     queue: Rc<Queue>,
     inbox: mpsc::Receiver<ToPump>,
     hints: watch::Receiver<Hint>,
-    homes: BTreeMap<u64, (Home, bool, mpsc::Sender<HomeNews>)>,
+    homes: BTreeMap<u64, Hosted>,
     next_home: u64,
-    next_turn: u64,
+    turns: Turns,
+    stretches: Stretches,
+    stopwatch: Stopwatch,
 }
 
-/// A pump's inbox, made before its thread.
+/// A home, and what the pump keeps of it.
 #[derive(Debug)]
-pub struct Inbox(mpsc::Receiver<ToPump>);
+struct Hosted {
+    home: Home,
+    news: mpsc::Sender<HomeNews>,
+}
 
-/// A pump's two ends.
-#[must_use]
-pub fn pump_channel() -> (PumpHandle, Inbox) {
-    let (sender, receiver) = mpsc::channel(1024);
-    (PumpHandle(sender), Inbox(receiver))
+/// Tells what work takes: by the time of day, since asking for the thread's own time costs as much as a small function.
+struct Stopwatch(Box<dyn Fn() -> Instant>);
+
+impl fmt::Debug for Stopwatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stopwatch")
+    }
 }
 
 impl Pump {
@@ -129,14 +79,15 @@ impl Pump {
             hints,
             homes: BTreeMap::new(),
             next_home: 0,
-            next_turn: 0,
+            turns: Turns::default(),
+            stretches: Stretches::default(),
+            stopwatch: Stopwatch(Box::new(Instant::now)),
         }
     }
 
     /// Runs until `stop`, and until every home has been released. Inside a `LocalSet`.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() || !self.homes.is_empty() {
-            self.deliver();
             if self.act().await {
                 // let the reactor look at the sockets, then go on
                 tokio::task::yield_now().await;
@@ -148,7 +99,7 @@ impl Pump {
             }
             let wake = self.wake_in();
             tokio::select! {
-                () = self.queue.filled.notified() => {}
+                () = self.queue.filled() => {}
                 changed = self.hints.changed() => {
                     if changed.is_err() {
                         tokio::time::sleep(Duration::from_millis(50)).await; // the log is closing
@@ -164,62 +115,115 @@ impl Pump {
         self.around.tasks.wait().await;
     }
 
-    fn deliver(&mut self) {
+    /// Tells the homes what has happened and lets them act in turns, for one stretch; whether there was anything to do.
+    async fn act(&mut self) -> bool {
+        let began = self.now();
+        let stretch = self.stretches.begin(began);
+        let mut now = self.deliver(began);
+        for (id, hosted) in &mut self.homes {
+            hosted.home.stir(); // time has passed
+            self.turns.wants(hosted.home.class(), *id);
+        }
+        let mut has_acted = false;
+        while let Some((class, id)) = self.turns.next() {
+            let Some(hosted) = self.homes.get_mut(&id) else {
+                unreachable!("a home that is gone has no turns")
+            };
+            let acted = hosted.home.act(class);
+            let took = self.spend(class, id, &mut now);
+            has_acted |= !matches!(acted, Ok(Acted::Nothing));
+            match acted {
+                Ok(acted) => self.note(class, id, acted, took),
+                Err(told) => self.tell(id, told).await,
+            }
+            if now - began >= stretch {
+                self.stretches.end(now, true);
+                return true;
+            }
+        }
+        self.stretches.end(now, false);
+        has_acted
+    }
+
+    /// Passes on what has happened to homes and their attempts; when that was done.
+    fn deliver(&mut self, mut now: Instant) -> Instant {
         while let Some((id, input)) = self.queue.pop() {
-            if let Some((home, ..)) = self.homes.get_mut(&id) {
-                home.step(input);
+            if let Some(hosted) = self.homes.get_mut(&id) {
+                hosted.home.step(input);
+                let class = hosted.home.class();
+                self.spend(class, id, &mut now);
+            }
+        }
+        while let Some((id, run)) = self.queue.pop_woken() {
+            if let Some(class) = self.homes.get_mut(&id).and_then(|h| h.home.woken(run)) {
+                self.turns.wants(class, id);
+            }
+        }
+        now
+    }
+
+    /// A home has worked since `since`, which becomes now; for how long.
+    fn spend(&mut self, class: Class, id: u64, since: &mut Instant) -> Duration {
+        let now = self.now();
+        let took = now - std::mem::replace(since, now);
+        self.turns.spent(class, id, took);
+        took
+    }
+
+    /// What a home wants after it has acted.
+    fn note(&mut self, class: Class, id: u64, acted: Acted, took: Duration) {
+        let Some(hosted) = self.homes.get_mut(&id) else { return };
+        let home = &mut hosted.home;
+        match acted {
+            Acted::Unfinished(run) if took >= SLICE => home.go_on(run),
+            Acted::Unfinished(_) | Acted::Done | Acted::Nothing => {}
+        }
+        if !home.has_work(class) {
+            self.turns.rests(class, id);
+        }
+        // the end of a parked attempt is the dispatcher's to commit, and what it decides may be a parked attempt
+        for other in [home.class(), Class::Parked] {
+            if other != class && home.has_work(other) {
+                self.turns.wants(other, id);
             }
         }
     }
 
-    /// Carries out what the dispatchers want, in turns, for at most [`SLICE`]; whether there was anything.
-    async fn act(&mut self) -> bool {
-        let started = Instant::now();
-        let order: Vec<u64> = {
-            let after = self.homes.range(self.next_turn..).map(|(id, _)| *id);
-            after.chain(self.homes.range(..self.next_turn).map(|(id, _)| *id)).collect()
-        };
-        let mut has_acted = false;
-        for id in order {
-            let Some((home, is_replay, news)) = self.homes.get_mut(&id) else { continue };
-            for _ in 0..if *is_replay { REPLAY_TURN } else { LIVE_TURN } {
-                match home.act().await {
-                    Ok(false) => break,
-                    Ok(true) => has_acted = true,
-                    Err(Told::Settled(place, epoch)) => {
-                        has_acted = true;
-                        drop(news.send(HomeNews::Settled(place, epoch)).await); // its task ends only after its homes
-                    }
-                    Err(Told::Released(place, epoch)) => {
-                        let news = news.clone();
-                        self.homes.remove(&id);
-                        drop(news.send(HomeNews::Released(place, epoch)).await);
-                        return true;
-                    }
-                    Err(Told::Lost(place)) => {
-                        let news = news.clone();
-                        self.homes.remove(&id);
-                        drop(news.send(HomeNews::Lost(place)).await);
-                        return true;
-                    }
-                }
-                if started.elapsed() >= SLICE {
-                    self.next_turn = id + 1;
-                    return true;
-                }
+    /// Passes on what a home tells; most of it is its end.
+    async fn tell(&mut self, id: u64, told: Told) {
+        let Some(hosted) = self.homes.get(&id) else { return };
+        let news = hosted.news.clone();
+        let message = match told {
+            Told::Settled(place, epoch) => HomeNews::Settled(place, epoch),
+            Told::Released(place, epoch) => {
+                self.drop_home(id);
+                HomeNews::Released(place, epoch)
             }
-        }
-        has_acted
+            Told::Lost(place) => {
+                self.drop_home(id);
+                HomeNews::Lost(place)
+            }
+        };
+        drop(news.send(message).await); // its task ends only after its homes
+    }
+
+    fn drop_home(&mut self, id: u64) {
+        self.homes.remove(&id);
+        self.turns.forget(id);
+    }
+
+    fn now(&self) -> Instant {
+        (self.stopwatch.0)()
     }
 
     fn wake_in(&self) -> Duration {
         let now = self.around.session.clock().now();
-        let due = self.homes.values().filter_map(|(home, ..)| home.wake_at()).min();
+        let due = self.homes.values().filter_map(|h| h.home.wake_at()).min();
         due.map_or(IDLE, |due| due.since(now)).min(IDLE)
     }
 
     fn tick(&mut self) {
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             home.step(Input::Tick);
         }
     }
@@ -230,14 +234,14 @@ impl Pump {
             return;
         }
         let catalog = self.hints.borrow_and_update().catalog;
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             home.step(Input::Catalog(catalog));
         }
         self.wake_lagging();
     }
 
     fn wake_lagging(&mut self) {
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             if home.lags() {
                 home.step(Input::News);
             }
@@ -261,7 +265,7 @@ impl Pump {
                 self.around.tasks.spawn_local(run.run(around));
             }
             ToPump::Status(answer) => {
-                let status = self.homes.values().map(|(home, ..)| {
+                let status = self.homes.values().map(|Hosted { home, .. }| {
                     let dispatcher = home.dispatcher.borrow();
                     let (mode, position, parked) =
                         (dispatcher.mode(), dispatcher.position(), dispatcher.parked());
@@ -286,13 +290,16 @@ impl Pump {
                 return;
             }
         };
-        let (id, is_replay) = (self.next_home, trigger.replay.is_some());
+        let id = self.next_home;
         self.next_home += 1;
         let home = Home::new(id, place, epoch, trigger, self.around.clone(), self.queue.clone(), dispatcher);
-        self.homes.insert(id, (home, is_replay, news));
+        self.homes.insert(id, Hosted { home, news });
     }
 
     fn find(&mut self, place: &Place) -> Option<&mut Home> {
-        self.homes.values_mut().map(|(home, ..)| home).find(|home| home.place == *place)
+        self.homes.values_mut().map(|h| &mut h.home).find(|home| home.place == *place)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,108 @@
+//! What has happened to the homes of a worker, and their attempts that wait.
+//!
+//! An attempt that waits is no task of the reactor: the pump polls it when it is its turn. So all that the functions of
+//! triggers take is counted where it is shared out, also of those that compute for long and go on again and again.
+
+use crate::dispatcher::{Input, RunEnd};
+use crate::turns::Class;
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use tokio::sync::Notify;
+use tokio::task::coop::{Unconstrained, unconstrained};
+use weir_schema::TxnId;
+
+/// What has happened to the homes of a worker and has not been told to them.
+#[derive(Default, Debug)]
+pub(crate) struct Queue {
+    inputs: RefCell<VecDeque<(u64, Input)>>,
+    woken: Arc<Woken>,
+}
+
+/// The part that other threads reach.
+#[derive(Default, Debug)]
+struct Woken {
+    runs: Mutex<VecDeque<(u64, TxnId)>>,
+    filled: Notify,
+}
+
+impl Queue {
+    /// For a home's dispatcher.
+    pub(crate) fn push(&self, home: u64, input: Input) {
+        self.inputs.borrow_mut().push_back((home, input));
+        self.woken.filled.notify_one();
+    }
+
+    pub(crate) fn pop(&self) -> Option<(u64, Input)> {
+        self.inputs.borrow_mut().pop_front()
+    }
+
+    /// A home's attempt that may go on.
+    pub(crate) fn pop_woken(&self) -> Option<(u64, TxnId)> {
+        self.woken.runs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Waits until there is something, or was since it was last waited for.
+    pub(crate) async fn filled(&self) {
+        self.woken.filled.notified().await;
+    }
+
+    /// An attempt of a home.
+    pub(crate) fn run(
+        &self,
+        home: u64,
+        id: TxnId,
+        class: Class,
+        work: LocalBoxFuture<'static, RunEnd>,
+    ) -> Run {
+        let bell = Bell { home, id, is_rung: AtomicBool::default(), woken: self.woken.clone() };
+        Run { class, work: unconstrained(work), bell: Arc::new(bell) }
+    }
+}
+
+/// One attempt. Dropping it ends it where it waits.
+pub(crate) struct Run {
+    pub(crate) class: Class,
+    /// Not held to a task's budget: the pump has its own.
+    work: Unconstrained<LocalBoxFuture<'static, RunEnd>>,
+    bell: Arc<Bell>,
+}
+
+impl Run {
+    /// Lets it go on. While it is pending it is in the queue as soon as it can.
+    pub(crate) fn poll(&mut self) -> Poll<RunEnd> {
+        self.bell.is_rung.store(false, Ordering::Release);
+        let waker = Waker::from(self.bell.clone());
+        self.work.poll_unpin(&mut Context::from_waker(&waker))
+    }
+
+    /// Whether nobody has woken it yet. Whoever asks sees to it that it is polled.
+    pub(crate) fn wake_by_hand(&self) -> bool {
+        !self.bell.is_rung.swap(true, Ordering::AcqRel)
+    }
+}
+
+/// Wakes an attempt: once for each time that it has been polled.
+struct Bell {
+    home: u64,
+    id: TxnId,
+    is_rung: AtomicBool,
+    woken: Arc<Woken>,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_rung.swap(true, Ordering::AcqRel) {
+            self.woken.runs.lock().unwrap_or_else(PoisonError::into_inner).push_back((self.home, self.id));
+            self.woken.filled.notify_one();
+        }
+    }
+}
