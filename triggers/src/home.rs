@@ -17,7 +17,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
 use weir_log::{LogError, ReadLimit};
 use weir_runtime::{Code, Session, Worker};
@@ -69,8 +68,6 @@ pub(crate) struct Home {
     batch: Vec<Action>,
     answers: HashMap<u64, oneshot::Sender<Result<(), CommandError>>>,
     next_request: u64,
-    /// A replay's read may wait for its pace.
-    reading: Option<AbortHandle>,
     /// The offset after the last one that a read has returned or found to be the tail.
     read_to: Offset,
 }
@@ -105,7 +102,6 @@ impl Home {
             batch: Vec::new(),
             answers: HashMap::new(),
             next_request: 0,
-            reading: None,
         }
     }
 
@@ -221,7 +217,7 @@ impl Home {
     fn commit(&self, transaction: Arc<Transaction>) {
         let commit = self.around.session.log().commit(transaction.clone());
         let counts = self.trigger.replay.as_ref().map(|r| r.counts.clone());
-        self.spawn(async move {
+        self.queue.ask(self.id, async move {
             let outcome = commit.await;
             if let (Some(counts), Ok(_)) = (counts, &outcome) {
                 counts.committed(&transaction);
@@ -248,10 +244,10 @@ impl Home {
         report::report(&self.trigger, self.place.at.partition, report);
     }
 
-    fn read(&mut self, from: Offset, limit: ReadLimit) {
+    fn read(&self, from: Offset, limit: ReadLimit) {
         let (session, place) = (self.around.session.clone(), self.place.clone());
         let replay = self.trigger.replay.clone();
-        self.reading = Some(self.spawn(async move {
+        self.queue.ask(self.id, async move {
             let read = match &replay {
                 Some(replay) => pacing::read(&session, place.at, from, limit, replay).await,
                 None => session.log().read(place.at, from, limit).await,
@@ -265,7 +261,7 @@ impl Home {
                     Input::ReadFailed { from }
                 }
             }
-        }));
+        });
     }
 
     /// Runs a function, until it ends or waits.
@@ -302,19 +298,6 @@ impl Home {
     pub(crate) fn go_on(&mut self, run: TxnId) {
         if self.running.get(&run).is_some_and(Run::wake_by_hand) {
             self.woken(run);
-        }
-    }
-
-    fn spawn(&self, work: impl Future<Output = Input> + 'static) -> AbortHandle {
-        let (queue, home) = (self.queue.clone(), self.id);
-        self.around.tasks.spawn_local(async move { queue.push(home, work.await) }).abort_handle()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        if let Some(reading) = &self.reading {
-            reading.abort();
         }
     }
 }

@@ -119,13 +119,21 @@ impl Pump {
     async fn act(&mut self) -> bool {
         let began = self.now();
         let stretch = self.stretches.begin(began);
-        let mut now = self.deliver(began);
+        let mut now = began;
+        self.deliver(&mut now);
         for (id, hosted) in &mut self.homes {
             hosted.home.stir(); // time has passed
             self.turns.wants(hosted.home.class(), *id);
         }
         let mut has_acted = false;
-        while let Some((class, id)) = self.turns.next() {
+        loop {
+            let Some((class, id)) = self.turns.next() else {
+                if self.deliver(&mut now) {
+                    continue;
+                }
+                self.stretches.end(now, false);
+                return has_acted;
+            };
             let Some(hosted) = self.homes.get_mut(&id) else {
                 unreachable!("a home that is gone has no turns")
             };
@@ -141,25 +149,27 @@ impl Pump {
                 return true;
             }
         }
-        self.stretches.end(now, false);
-        has_acted
     }
 
-    /// Passes on what has happened to homes and their attempts; when that was done.
-    fn deliver(&mut self, mut now: Instant) -> Instant {
+    /// Passes on what the log has answered, and which attempts may go on; whether there was anything.
+    fn deliver(&mut self, now: &mut Instant) -> bool {
+        let mut has_come = false;
         while let Some((id, input)) = self.queue.pop() {
+            has_come = true;
             if let Some(hosted) = self.homes.get_mut(&id) {
                 hosted.home.step(input);
                 let class = hosted.home.class();
-                self.spend(class, id, &mut now);
+                self.turns.wants(class, id);
+                self.spend(class, id, now);
             }
         }
         while let Some((id, run)) = self.queue.pop_woken() {
+            has_come = true;
             if let Some(class) = self.homes.get_mut(&id).and_then(|h| h.home.woken(run)) {
                 self.turns.wants(class, id);
             }
         }
-        now
+        has_come
     }
 
     /// A home has worked since `since`, which becomes now; for how long.

@@ -1,14 +1,17 @@
-//! What has happened to the homes of a worker, and their attempts that wait.
+//! What the homes of a worker wait for: the log, and attempts that are not over.
 //!
-//! An attempt that waits is no task of the reactor: the pump polls it when it is its turn. So all that the functions of
-//! triggers take is counted where it is shared out, also of those that compute for long and go on again and again.
+//! None of it is a task of the reactor. The pump polls an attempt when it is its turn: so all that the functions of
+//! triggers take is counted where it is shared out, also of those that compute for long and go on again and again. And
+//! what the log has answered does not queue behind the tasks of busy connections, or a window would stand still that long.
 
 use crate::dispatcher::{Input, RunEnd};
 use crate::turns::Class;
-use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
@@ -16,10 +19,12 @@ use tokio::sync::Notify;
 use tokio::task::coop::{Unconstrained, unconstrained};
 use weir_schema::TxnId;
 
-/// What has happened to the homes of a worker and has not been told to them.
+/// What the homes of a worker wait for, and what of it has come.
 #[derive(Default, Debug)]
 pub(crate) struct Queue {
-    inputs: RefCell<VecDeque<(u64, Input)>>,
+    /// What the log is asked.
+    asked: RefCell<FuturesUnordered<LocalBoxFuture<'static, (u64, Input)>>>,
+    answered: RefCell<VecDeque<(u64, Input)>>,
     woken: Arc<Woken>,
 }
 
@@ -31,14 +36,15 @@ struct Woken {
 }
 
 impl Queue {
-    /// For a home's dispatcher.
-    pub(crate) fn push(&self, home: u64, input: Input) {
-        self.inputs.borrow_mut().push_back((home, input));
-        self.woken.filled.notify_one();
+    /// Asks for something on behalf of a home's dispatcher.
+    pub(crate) fn ask(&self, home: u64, work: impl Future<Output = Input> + 'static) {
+        self.asked.borrow().push(work.map(move |input| (home, input)).boxed_local());
     }
 
+    /// What has come for a home's dispatcher.
     pub(crate) fn pop(&self) -> Option<(u64, Input)> {
-        self.inputs.borrow_mut().pop_front()
+        let waited_for = self.answered.borrow_mut().pop_front();
+        waited_for.or_else(|| self.asked.borrow_mut().next().now_or_never().flatten())
     }
 
     /// A home's attempt that may go on.
@@ -46,9 +52,19 @@ impl Queue {
         self.woken.runs.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 
-    /// Waits until there is something, or was since it was last waited for.
+    /// Waits until something comes, or an attempt can go on.
     pub(crate) async fn filled(&self) {
-        self.woken.filled.notified().await;
+        let answered = poll_fn(|cx| match self.asked.borrow_mut().poll_next_unpin(cx) {
+            Poll::Ready(Some(input)) => {
+                self.answered.borrow_mut().push_back(input);
+                Poll::Ready(())
+            }
+            Poll::Ready(None) | Poll::Pending => Poll::Pending, // nobody asks while the pump waits here
+        });
+        tokio::select! {
+            () = answered => {}
+            () = self.woken.filled.notified() => {}
+        }
     }
 
     /// An attempt of a home.

@@ -6,11 +6,11 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use tokio::task::LocalSet;
-use weir_log::{Driver, LogConfig, SystemClock, TopicSpec};
+use weir_log::{Change, Driver, LogConfig, Membership, SystemClock, TopicSpec};
 use weir_runtime::{Limits, ReplayContext, Span, SpanSink, Watchdog, WorkerOptions};
 use weir_schema::{
-    At, Epoch, Fence, FunctionName, GroupName, Millis, Offset, Partitioner, RecordsBuilder, TopicName,
-    Transaction, TxnId, Versioned, WriterId,
+    At, Fence, FunctionName, GroupName, Millis, Offset, Op, Partitioner, RecordsBuilder, TopicName,
+    Transaction, Versioned, Write,
 };
 
 const EVENTS: u64 = 1000;
@@ -66,12 +66,11 @@ fn replay() -> ReplayRun {
     }
 }
 
-/// A home that begins at `position` with every earlier event parked and due.
-fn take(trigger: Arc<Trigger>, at: At, position: u64) -> Box<Take> {
-    let fence = Fence { group: trigger.group.clone(), at, epoch: Epoch(1) };
-    let entry = |offset| Entry {
-        topic: trigger.topic.clone(),
-        partition: at.partition,
+/// An event that waits for its next attempt, which is due.
+fn parked(topic: &TopicName, offset: u64) -> Entry {
+    Entry {
+        topic: topic.clone(),
+        partition: 0,
         offset: Offset(offset),
         key: None,
         time: Millis(0),
@@ -83,28 +82,42 @@ fn take(trigger: Arc<Trigger>, at: At, position: u64) -> Box<Take> {
         errors: Vec::new(),
         edit: 0,
         edited: None,
+    }
+}
+
+/// Gives the pump a home that begins at `position` with every earlier event parked. Keep what is returned, or it loses
+/// the partition.
+async fn take(pump: &mut Pump, trigger: Arc<Trigger>, at: At, position: u64) -> Membership {
+    let session = pump.around.session.clone();
+    let mut membership = session.log().join(&trigger.group, &[(at, Offset(position))]).await.unwrap();
+    let Some(Change::Assigned { epoch, .. }) = membership.changes.recv().await else {
+        panic!("not assigned")
     };
-    let parked = (0..position).map(|offset| {
-        let row = Versioned {
-            value: entry(offset).to_json(),
-            stamp: TxnId::new(WriterId(9), offset + 1),
-            expires: None,
-        };
-        (Entry::key(&fence, Offset(offset)).key, row)
-    });
+    let fence = Fence { group: trigger.group.clone(), at, epoch };
+    let mut transaction = Transaction::new(session.next_id(), session.catalog());
+    let mut rows = Vec::new();
+    for offset in 0..position {
+        let (key, stamp) = (Entry::key(&fence, Offset(offset)), session.next_id());
+        let value = parked(&trigger.topic, offset).to_json();
+        rows.push((key.key.clone(), Versioned { value: value.clone(), stamp, expires: None }));
+        transaction.writes.push(Write { key, op: Op::Put { value, expires: None }, stamp });
+    }
+    session.log().commit(Arc::new(transaction)).await.unwrap();
     let assignment = Assignment {
         topic: trigger.topic.clone(),
         position: Offset(position),
         incarnation: 0,
         unclean: 0,
-        catalog: weir_schema::CatalogVersion(0),
-        parked: parked.collect(),
+        catalog: session.catalog(),
+        parked: rows,
         mark: None,
         is_paused: false,
         fence,
     };
     let place = Place { group: trigger.group.clone(), at };
-    Box::new(Take { place, epoch: Epoch(1), trigger, assignment, news: mpsc::channel(1).0 })
+    let taken = Take { place, epoch, trigger, assignment, news: mpsc::channel(1).0 };
+    pump.take_message(ToPump::Take(Box::new(taken)));
+    membership
 }
 
 /// A pump whose stopwatch says [`EACH`] of everything, and what its functions did.
@@ -134,14 +147,13 @@ async fn pump() -> (Pump, At, Arc<Attempts>) {
 async fn live_parked_and_replayed_events_share_the_worker_by_weight() {
     let test = async {
         let (mut pump, at, attempts) = pump().await;
-        pump.take_message(ToPump::Take(take(trigger("orders/note", None), at, PARKED)));
-        pump.take_message(ToPump::Take(take(trigger("orders/note@replay-again", Some(replay())), at, 0)));
+        let _live = take(&mut pump, trigger("orders/note", None), at, PARKED).await;
+        let _replay = take(&mut pump, trigger("orders/note@replay-again", Some(replay())), at, 0).await;
         for hosted in pump.homes.values_mut() {
             hosted.home.stir();
             while hosted.home.act(hosted.home.class()).unwrap() != Acted::Nothing {}
         }
-        // the events are read, and everything else would like to run
-        tokio::task::yield_now().await;
+        // the events can be read, and everything else would like to run
         assert_eq!(attempts.count(), [0, 0, 0]);
         while attempts.count()[1] < PARKED as usize {
             assert!(pump.act().await, "there is more to do");
