@@ -244,6 +244,12 @@ impl Home {
         report::report(&self.trigger, self.place.at.partition, report);
     }
 
+    /// How much of its worker the partition uses, and whether it `fills` it while its events pile up: a replay always
+    /// uses what it gets.
+    pub(crate) fn report_load(&self, ratio: f64, fills: bool) {
+        report::load(&self.trigger, self.place.at.partition, ratio, fills && self.trigger.replay.is_none());
+    }
+
     fn read(&self, from: Offset, limit: ReadLimit) {
         let (session, place) = (self.around.session.clone(), self.place.clone());
         let replay = self.trigger.replay.clone();

@@ -3,6 +3,7 @@
 //! One task and not one per partition, because a `LocalSet` polls 61 tasks before it looks at the sockets. The pump gives
 //! the thread back after a [stretch](stretch), within which [turns](crate::turns) say who goes on.
 
+mod load;
 mod messages;
 mod stretch;
 
@@ -15,6 +16,7 @@ use crate::home::{Acted, Home, Surroundings, Told};
 use crate::runs::Queue;
 use crate::trigger::Place;
 use crate::turns::{Class, Turns};
+use load::Load;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
@@ -43,6 +45,8 @@ pub struct Pump {
     turns: Turns,
     stretches: Stretches,
     stopwatch: Stopwatch,
+    /// When the homes' loads were last weighed.
+    weighed: Instant,
 }
 
 /// A home, and what the pump keeps of it.
@@ -50,6 +54,7 @@ pub struct Pump {
 struct Hosted {
     home: Home,
     news: mpsc::Sender<HomeNews>,
+    load: Load,
 }
 
 /// Tells what work takes: by the time of day, since asking for the thread's own time costs as much as a small function.
@@ -82,6 +87,7 @@ impl Pump {
             turns: Turns::default(),
             stretches: Stretches::default(),
             stopwatch: Stopwatch(Box::new(Instant::now)),
+            weighed: Instant::now(),
         }
     }
 
@@ -95,6 +101,7 @@ impl Pump {
                     self.take_message(message);
                 }
                 self.take_hints();
+                self.weigh();
                 continue;
             }
             let wake = self.wake_in();
@@ -110,6 +117,7 @@ impl Pump {
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 () = tokio::time::sleep(wake) => self.tick(),
             }
+            self.weigh();
         }
         self.around.tasks.close();
         self.around.tasks.wait().await;
@@ -177,6 +185,9 @@ impl Pump {
         let now = self.now();
         let took = now - std::mem::replace(since, now);
         self.turns.spent(class, id, took);
+        if let Some(hosted) = self.homes.get_mut(&id) {
+            hosted.load.add(took);
+        }
         took
     }
 
@@ -218,8 +229,25 @@ impl Pump {
     }
 
     fn drop_home(&mut self, id: u64) {
-        self.homes.remove(&id);
+        if let Some(hosted) = self.homes.remove(&id) {
+            hosted.home.report_load(0.0, false);
+        }
         self.turns.forget(id);
+    }
+
+    /// From time to time says how much of the worker each partition uses.
+    fn weigh(&mut self) {
+        let now = self.now();
+        let passed = now - self.weighed;
+        if passed < load::WEIGHED_EVERY {
+            return;
+        }
+        self.weighed = now;
+        for hosted in self.homes.values_mut() {
+            let lags = hosted.home.lags();
+            let (ratio, fills) = hosted.load.weigh(passed, lags);
+            hosted.home.report_load(ratio, fills);
+        }
     }
 
     fn now(&self) -> Instant {
@@ -303,7 +331,7 @@ impl Pump {
         let id = self.next_home;
         self.next_home += 1;
         let home = Home::new(id, place, epoch, trigger, self.around.clone(), self.queue.clone(), dispatcher);
-        self.homes.insert(id, Hosted { home, news });
+        self.homes.insert(id, Hosted { home, news, load: Load::default() });
     }
 
     fn find(&mut self, place: &Place) -> Option<&mut Home> {
