@@ -122,3 +122,66 @@ impl Wake for Bell {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schema::WriterId;
+
+    const HOME: u64 = 7;
+
+    fn id() -> TxnId {
+        TxnId::new(WriterId(1), 1)
+    }
+
+    /// An attempt that never ends and leaves its waker behind.
+    fn endless(queue: &Queue) -> (Run, Arc<Mutex<Option<Waker>>>) {
+        let left = Arc::new(Mutex::new(None));
+        let leave = left.clone();
+        let work = poll_fn(move |cx| {
+            *leave.lock().unwrap() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        (queue.run(HOME, id(), Class::Live, work.boxed_local()), left)
+    }
+
+    #[test]
+    fn an_attempt_is_in_the_queue_once_however_often_it_is_woken() {
+        let queue = Queue::default();
+        let (mut run, waker) = endless(&queue);
+        for _ in 0..2 {
+            assert!(run.poll().is_pending());
+            assert_eq!(queue.pop_woken(), None);
+            for _ in 0..3 {
+                waker.lock().unwrap().as_ref().unwrap().wake_by_ref();
+            }
+            assert_eq!(queue.pop_woken(), Some((HOME, id())));
+            assert_eq!(queue.pop_woken(), None);
+        }
+    }
+
+    #[test]
+    fn an_attempt_that_is_woken_by_hand_is_not_in_the_queue_as_well() {
+        let queue = Queue::default();
+        let (mut run, waker) = endless(&queue);
+        assert!(run.poll().is_pending());
+        assert!(run.wake_by_hand());
+        waker.lock().unwrap().as_ref().unwrap().wake_by_ref();
+        assert_eq!(queue.pop_woken(), None);
+        assert!(!run.wake_by_hand(), "it is awake already");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_waited_for_is_not_lost() {
+        let queue = Queue::default();
+        let (answer, answered) = tokio::sync::oneshot::channel::<()>();
+        queue.ask(HOME, async move {
+            assert_eq!(answered.await, Ok(()));
+            Input::Tick
+        });
+        assert!(queue.pop().is_none());
+        let (_, sent) = tokio::join!(queue.filled(), async { answer.send(()) });
+        assert_eq!(sent, Ok(()));
+        assert!(matches!(queue.pop(), Some((HOME, Input::Tick))));
+    }
+}
