@@ -1,11 +1,11 @@
 use super::*;
 use crate::dispatcher::{self, Assignment};
+use crate::home::Acted;
 use crate::parked::{Entry, EntryState};
 use crate::trigger::{ReplayRun, Trigger};
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use tokio::task::LocalSet;
 use weir_log::{Change, Driver, LogConfig, Membership, SystemClock, TopicSpec};
 use weir_runtime::{Limits, ReplayContext, Span, SpanSink, Watchdog, WorkerOptions};
 use weir_schema::{
@@ -145,28 +145,25 @@ async fn pump() -> (Pump, At, Arc<Attempts>) {
 
 #[tokio::test]
 async fn live_parked_and_replayed_events_share_the_worker_by_weight() {
-    let test = async {
-        let (mut pump, at, attempts) = pump().await;
-        let _live = take(&mut pump, trigger("orders/note", None), at, PARKED).await;
-        let _replay = take(&mut pump, trigger("orders/note@replay-again", Some(replay())), at, 0).await;
-        for hosted in pump.homes.values_mut() {
-            hosted.home.stir();
-            while hosted.home.act(hosted.home.class()).unwrap() != Acted::Nothing {}
-        }
-        // the events can be read, and everything else would like to run
-        assert_eq!(attempts.count(), [0, 0, 0]);
-        while attempts.count()[1] < PARKED as usize {
-            assert!(pump.act().await, "there is more to do");
-        }
-        let [live, _, replayed] = attempts.count();
-        assert!((PARKED as usize..=80).contains(&live), "{live} live events beside {PARKED} parked ones");
-        assert!((4..=20).contains(&replayed), "{replayed} replayed events beside {PARKED} parked ones");
-        for _ in 0..10 {
-            assert!(pump.act().await, "there is more to do");
-        }
-        let [more_live, _, more_replayed] = attempts.count();
-        let ratio = (more_live - live) as f64 / (more_replayed - replayed) as f64;
-        assert!((3.0..=5.0).contains(&ratio), "{ratio} live events for each replayed one");
-    };
-    LocalSet::new().run_until(test).await;
+    let (mut pump, at, attempts) = pump().await;
+    let _live = take(&mut pump, trigger("orders/note", None), at, PARKED).await;
+    let _replay = take(&mut pump, trigger("orders/note@replay-again", Some(replay())), at, 0).await;
+    for hosted in pump.homes.values_mut() {
+        hosted.home.stir();
+        while hosted.home.act(hosted.home.class()).unwrap() != Acted::Nothing {}
+    }
+    // the events can be read, and everything else would like to run
+    assert_eq!(attempts.count(), [0, 0, 0]);
+    while attempts.count()[1] < PARKED as usize {
+        assert!(pump.act().await, "there is more to do");
+    }
+    let [live, _, replayed] = attempts.count();
+    assert!((PARKED as usize..=80).contains(&live), "{live} live events beside {PARKED} parked ones");
+    assert!((4..=20).contains(&replayed), "{replayed} replayed events beside {PARKED} parked ones");
+    for _ in 0..10 {
+        assert!(pump.act().await, "there is more to do");
+    }
+    let [more_live, _, more_replayed] = attempts.count();
+    let ratio = (more_live - live) as f64 / (more_replayed - replayed) as f64;
+    assert!((3.0..=5.0).contains(&ratio), "{ratio} live events for each replayed one");
 }
