@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
-use weir_tests::Sandbox;
+use weir_tests::{PATIENCE, Sandbox, eventually};
 
 /// Keeps every span that is sent.
 #[derive(Clone, Default)]
@@ -133,8 +133,14 @@ async fn every_span_and_attribute_stands_in_the_docs() {
     server.post("/orders", &serde_json::json!({ "sku": "tea" })).await;
     sandbox.weir(&["append", "orders", r#"{"sku":"milk"}"#]).await.succeeded();
     sandbox.weir(&["triggers", "wait", "--timeout", "30s"]).await.succeeded();
-    let numbers = server.admin(Method::GET, "/metrics").send().await.expect("an answer");
-    let numbers = numbers.text().await.expect("text");
+    // what partitions use is weighed once a second
+    let numbers = eventually(PATIENCE, || async {
+        let numbers = server.admin(Method::GET, "/metrics").send().await.expect("an answer");
+        let numbers = numbers.text().await.expect("text");
+        let is_weighed = numbers.contains("weir_trigger_partition_busy_ratio{trigger=\"orders/on_order\"");
+        if is_weighed { Ok(numbers) } else { Err(numbers) }
+    })
+    .await;
     server.stop().await;
 
     let docs = std::fs::read_to_string(weir_tests::repository().join("docs/telemetry.md"))

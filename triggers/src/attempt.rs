@@ -1,13 +1,75 @@
 //! One attempt at one event: from the event to an invocation, from its outcome to what the dispatcher is told.
 
 use crate::dispatcher::{RunEnd, RunFailure, Start};
+use crate::home::Surroundings;
+use crate::host::TriggerHost;
 use crate::trigger::Trigger;
+use crate::{Dispatcher, report};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use weir_log::ReadLimit;
 use weir_runtime::{
     Args, Effects, EventContext, Failure, FailureKind, Invocation, Origin, Outcome, Reply, Session, Span,
     SpanKind,
 };
-use weir_schema::{At, Cause, InvocationId, Record, Records, Source, TraceContext, header};
+use weir_schema::{At, Cause, InvocationId, Offset, Record, Records, Source, TraceContext, header};
 use xxhash_rust::xxh3::Xxh3;
+
+/// Makes one attempt at an event.
+pub(crate) async fn attempt(
+    around: Surroundings,
+    trigger: Arc<Trigger>,
+    dispatcher: Rc<RefCell<Dispatcher>>,
+    at: At,
+    start: Start,
+) -> RunEnd {
+    let records = match &start.event {
+        Some(_) => None,
+        None => match read_one(&around.session, at, start.offset).await {
+            Some(records) => Some(records),
+            None => return RunEnd::Interrupted,
+        },
+    };
+    let record = match (&start.event, &records) {
+        (Some(event), _) => event.record(),
+        (None, Some(records)) => records.get(0).expect("read_one returns one event"),
+        (None, None) => return RunEnd::Interrupted,
+    };
+    if trigger.replay.as_ref().is_some_and(|r| !r.takes(&record)) {
+        return RunEnd::Ok(Effects::default());
+    }
+    let (trace, append) = trace(&trigger, &record);
+    let started = std::time::Instant::now();
+    let invocation = invocation(&trigger, &start, &record, trace);
+    let host = TriggerHost {
+        session: around.session.clone(),
+        dispatcher,
+        run: start.run,
+        now: record.meta.time,
+        invocation: invocation.id,
+        event: source(&trigger, &record),
+        trace,
+        suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),
+    };
+    let code = around.code.borrow().clone();
+    let outcome = around.worker.run_shared(&code, Rc::new(invocation), Rc::new(host)).await;
+    let parent = append.filter(|a| a.trace_id == trace.trace_id).map_or(0, |a| a.span_id);
+    around.session.record("deliver", trace, parent, started, |span| {
+        let failure = outcome.result.as_ref().err();
+        describe(span, &trigger, &record, start.attempt, append, failure);
+    });
+    if let Err(failure) = &outcome.result {
+        report::failure(&trigger, at.partition, start.offset, start.attempt, failure);
+    }
+    conclude(&around.session, &trigger, outcome)
+}
+
+/// The event at `offset`; none if it is gone or the log does not answer.
+async fn read_one(session: &Session, at: At, offset: Offset) -> Option<Records> {
+    let records = session.log().read(at, offset, ReadLimit { events: 1, bytes: 1 }).await.ok()?;
+    records.get(0).is_some_and(|r| r.meta.offset == offset).then_some(records)
+}
 
 /// `ctx.id` of an event: the same for every run of it, another after a seek back or an edit.
 pub(crate) fn invocation_id(trigger: &Trigger, at: At, start: &Start) -> InvocationId {

@@ -1,23 +1,26 @@
 //! The home of one partition of one trigger: carries out what its dispatcher decides.
 
+mod agenda;
+
 use crate::attempt;
-use crate::dispatcher::{Action, Command, CommandError, Input, Report, RunEnd, Start, What};
-use crate::host::TriggerHost;
+use crate::dispatcher::{Action, Command, CommandError, Input, Report, Start, What};
 use crate::replay::pacing;
+use crate::runs::{Queue, Run};
 use crate::trigger::{Place, Trigger};
+use crate::turns::Class;
 use crate::{Dispatcher, report};
+use agenda::{Agenda, Work};
 use futures::FutureExt as _;
-use futures::future::LocalBoxFuture;
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::{Notify, oneshot};
-use tokio::task::AbortHandle;
+use std::task::Poll;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use weir_log::{LogError, ReadLimit};
 use weir_runtime::{Code, Session, Worker};
-use weir_schema::{Epoch, Millis, Offset, Records, TxnId};
+use weir_schema::{Epoch, Millis, Offset, Transaction, TxnId};
 
 /// What all homes of a worker share.
 #[derive(Clone, Debug)]
@@ -26,24 +29,6 @@ pub(crate) struct Surroundings {
     pub(crate) worker: Rc<Worker>,
     pub(crate) code: tokio::sync::watch::Receiver<Arc<Code>>,
     pub(crate) tasks: TaskTracker,
-}
-
-/// What has happened to the homes of a worker and has not been told to their dispatchers.
-#[derive(Default, Debug)]
-pub(crate) struct Queue {
-    inputs: RefCell<VecDeque<(u64, Input)>>,
-    pub(crate) filled: Notify,
-}
-
-impl Queue {
-    pub(crate) fn push(&self, home: u64, input: Input) {
-        self.inputs.borrow_mut().push_back((home, input));
-        self.filled.notify_one();
-    }
-
-    pub(crate) fn pop(&self) -> Option<(u64, Input)> {
-        self.inputs.borrow_mut().pop_front()
-    }
 }
 
 /// What the manager is told by a home.
@@ -57,6 +42,17 @@ pub(crate) enum Told {
     Lost(Place),
 }
 
+/// What came of letting a home act.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Acted {
+    /// It has nothing to do now.
+    Nothing,
+    /// One thing is done.
+    Done,
+    /// An attempt has used the thread and is not over.
+    Unfinished(TxnId),
+}
+
 /// See the module's docs.
 pub(crate) struct Home {
     id: u64,
@@ -66,13 +62,12 @@ pub(crate) struct Home {
     around: Surroundings,
     queue: Rc<Queue>,
     pub(crate) dispatcher: Rc<RefCell<Dispatcher>>,
-    running: HashMap<TxnId, AbortHandle>,
-    actions: VecDeque<Action>,
+    /// Attempts that wait.
+    running: HashMap<TxnId, Run>,
+    agenda: Agenda,
     batch: Vec<Action>,
     answers: HashMap<u64, oneshot::Sender<Result<(), CommandError>>>,
     next_request: u64,
-    /// A replay's read may wait for its pace.
-    reading: Option<AbortHandle>,
     /// The offset after the last one that a read has returned or found to be the tail.
     read_to: Offset,
 }
@@ -103,11 +98,10 @@ impl Home {
             read_to: dispatcher.position(),
             dispatcher: Rc::new(RefCell::new(dispatcher)),
             running: HashMap::new(),
-            actions: VecDeque::new(),
+            agenda: Agenda::default(),
             batch: Vec::new(),
             answers: HashMap::new(),
             next_request: 0,
-            reading: None,
         }
     }
 
@@ -122,6 +116,12 @@ impl Home {
             self.read_to = records.last().map_or(*from, |r| r.meta.offset.next());
         }
         self.dispatcher.borrow_mut().step(now, input);
+        self.stir();
+    }
+
+    /// Sees to it that the dispatcher is asked: something has happened, or time has passed.
+    pub(crate) fn stir(&mut self) {
+        self.agenda.ask();
     }
 
     /// Asks the dispatcher something; the answer comes when what it asked for is durable.
@@ -141,33 +141,56 @@ impl Home {
         self.around.session.tail(self.place.at).is_some_and(|tail| tail > self.read_to)
     }
 
-    /// Carries out one thing that the dispatcher wants; false: it wants nothing now.
-    pub(crate) async fn act(&mut self) -> Result<bool, Told> {
-        if self.actions.is_empty() {
-            let now = self.now();
-            self.dispatcher.borrow_mut().take_actions(now, &mut self.batch);
-            self.actions.extend(self.batch.drain(..));
+    /// The class of what it does, attempts at parked events aside.
+    pub(crate) fn class(&self) -> Class {
+        if self.trigger.replay.is_some() { Class::Replay } else { Class::Live }
+    }
+
+    /// Whether there is something to do of a class.
+    pub(crate) fn has_work(&self, class: Class) -> bool {
+        self.agenda.has(class)
+    }
+
+    /// Does one thing of a class.
+    pub(crate) fn act(&mut self, class: Class) -> Result<Acted, Told> {
+        match self.agenda.take(class) {
+            None => Ok(Acted::Nothing),
+            Some(Work::Ask) => {
+                self.ask();
+                Ok(if self.has_work(class) { Acted::Done } else { Acted::Nothing })
+            }
+            Some(Work::Do(action)) => self.carry_out(action),
+            Some(Work::GoOn(run)) => {
+                Ok(self.running.remove(&run).map_or(Acted::Done, |r| self.advance(run, r)))
+            }
         }
-        let Some(action) = self.actions.pop_front() else { return Ok(false) };
+    }
+
+    /// Asks the dispatcher what is to be done; if that is something, it is asked again after it.
+    fn ask(&mut self) {
+        let (now, mut batch) = (self.now(), std::mem::take(&mut self.batch));
+        self.dispatcher.borrow_mut().take_actions(now, &mut batch);
+        let has_more = !batch.is_empty();
+        for action in batch.drain(..) {
+            let class = if let Action::Start(start) = &action { self.class_of(start) } else { self.class() };
+            self.agenda.add(class, Work::Do(action));
+        }
+        self.batch = batch;
+        if has_more {
+            self.agenda.ask();
+        }
+    }
+
+    fn class_of(&self, start: &Start) -> Class {
+        if start.is_parked && self.trigger.replay.is_none() { Class::Parked } else { self.class() }
+    }
+
+    fn carry_out(&mut self, action: Action) -> Result<Acted, Told> {
         match action {
             Action::Read { from, limit } => self.read(from, limit),
-            Action::Start(start) => self.start(start),
-            Action::Cancel(run) => {
-                if let Some(attempt) = self.running.remove(&run) {
-                    attempt.abort();
-                }
-            }
-            Action::Commit(transaction) => {
-                let commit = self.around.session.log().commit(transaction.clone());
-                let counts = self.trigger.replay.as_ref().map(|r| r.counts.clone());
-                self.spawn(async move {
-                    let outcome = commit.await;
-                    if let (Some(counts), Ok(_)) = (counts, &outcome) {
-                        counts.committed(&transaction);
-                    }
-                    Input::Replied { id: transaction.id, outcome }
-                });
-            }
+            Action::Start(start) => return Ok(self.start(start)),
+            Action::Cancel(run) => self.cancel(run),
+            Action::Commit(transaction) => self.commit(transaction),
             Action::Reserve(reads) => self.reserve(reads),
             Action::Answer { request, result } => {
                 if let Some(answer) = self.answers.remove(&request) {
@@ -183,7 +206,24 @@ impl Home {
             Action::Settled => return Err(Told::Settled(self.place.clone(), self.epoch)),
             Action::Release => return Err(Told::Released(self.place.clone(), self.epoch)),
         }
-        Ok(true)
+        Ok(Acted::Done)
+    }
+
+    fn cancel(&mut self, run: TxnId) {
+        self.running.remove(&run);
+        self.agenda.cancel(run);
+    }
+
+    fn commit(&self, transaction: Arc<Transaction>) {
+        let commit = self.around.session.log().commit(transaction.clone());
+        let counts = self.trigger.replay.as_ref().map(|r| r.counts.clone());
+        self.queue.ask(self.id, async move {
+            let outcome = commit.await;
+            if let (Some(counts), Ok(_)) = (counts, &outcome) {
+                counts.committed(&transaction);
+            }
+            Input::Replied { id: transaction.id, outcome }
+        });
     }
 
     fn reserve(&self, reads: Vec<What>) {
@@ -204,10 +244,16 @@ impl Home {
         report::report(&self.trigger, self.place.at.partition, report);
     }
 
-    fn read(&mut self, from: Offset, limit: ReadLimit) {
+    /// How much of its worker the partition uses, and whether it `fills` it while its events pile up: a replay always
+    /// uses what it gets.
+    pub(crate) fn report_load(&self, ratio: f64, fills: bool) {
+        report::load(&self.trigger, self.place.at.partition, ratio, fills && self.trigger.replay.is_none());
+    }
+
+    fn read(&self, from: Offset, limit: ReadLimit) {
         let (session, place) = (self.around.session.clone(), self.place.clone());
         let replay = self.trigger.replay.clone();
-        self.reading = Some(self.spawn(async move {
+        self.queue.ask(self.id, async move {
             let read = match &replay {
                 Some(replay) => pacing::read(&session, place.at, from, limit, replay).await,
                 None => session.log().read(place.at, from, limit).await,
@@ -221,91 +267,43 @@ impl Home {
                     Input::ReadFailed { from }
                 }
             }
-        }));
-    }
-
-    /// Runs a function. One that returns without waiting ends here, without a task of its own.
-    fn start(&mut self, start: Start) {
-        let run = start.run;
-        let mut attempt = self.attempt(start);
-        let mut nobody = std::task::Context::from_waker(std::task::Waker::noop());
-        if let std::task::Poll::Ready(end) = attempt.poll_unpin(&mut nobody) {
-            self.step(Input::Ran { run, end });
-            return;
-        }
-        let (queue, home) = (self.queue.clone(), self.id);
-        let task = self.around.tasks.spawn_local(async move {
-            let end = attempt.await;
-            queue.push(home, Input::Ran { run, end });
         });
-        self.running.retain(|_, task| !task.is_finished());
-        self.running.insert(run, task.abort_handle());
     }
 
-    fn attempt(&self, start: Start) -> LocalBoxFuture<'static, RunEnd> {
+    /// Runs a function, until it ends or waits.
+    fn start(&mut self, start: Start) -> Acted {
+        let (id, class) = (start.run, self.class_of(&start));
         let (around, trigger, dispatcher) =
             (self.around.clone(), self.trigger.clone(), self.dispatcher.clone());
-        let at = self.place.at;
-        async move {
-            let records = match &start.event {
-                Some(_) => None,
-                None => match read_one(&around.session, at, start.offset).await {
-                    Some(records) => Some(records),
-                    None => return RunEnd::Interrupted,
-                },
-            };
-            let record = match (&start.event, &records) {
-                (Some(event), _) => event.record(),
-                (None, Some(records)) => records.get(0).expect("read_one returns one event"),
-                (None, None) => return RunEnd::Interrupted,
-            };
-            if trigger.replay.as_ref().is_some_and(|r| !r.takes(&record)) {
-                return RunEnd::Ok(weir_runtime::Effects::default());
-            }
-            let (trace, append) = attempt::trace(&trigger, &record);
-            let started = std::time::Instant::now();
-            let invocation = attempt::invocation(&trigger, &start, &record, trace);
-            let host = TriggerHost {
-                session: around.session.clone(),
-                dispatcher,
-                run: start.run,
-                now: record.meta.time,
-                invocation: invocation.id,
-                event: attempt::source(&trigger, &record),
-                trace,
-                suppress_appends: trigger.replay.as_ref().is_some_and(|r| !r.emit),
-            };
-            let code = around.code.borrow().clone();
-            let outcome = around.worker.run_shared(&code, Rc::new(invocation), Rc::new(host)).await;
-            let parent = append.filter(|a| a.trace_id == trace.trace_id).map_or(0, |a| a.span_id);
-            around.session.record("deliver", trace, parent, started, |span| {
-                let failure = outcome.result.as_ref().err();
-                attempt::describe(span, &trigger, &record, start.attempt, append, failure);
-            });
-            if let Err(failure) = &outcome.result {
-                report::failure(&trigger, at.partition, start.offset, start.attempt, failure);
-            }
-            attempt::conclude(&around.session, &trigger, outcome)
-        }
-        .boxed_local()
+        let work = attempt::attempt(around, trigger, dispatcher, self.place.at, start).boxed_local();
+        let run = self.queue.run(self.id, id, class, work);
+        self.advance(id, run)
     }
 
-    fn spawn(&self, work: impl Future<Output = Input> + 'static) -> AbortHandle {
-        let (queue, home) = (self.queue.clone(), self.id);
-        self.around.tasks.spawn_local(async move { queue.push(home, work.await) }).abort_handle()
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        for attempt in self.running.values().chain(&self.reading) {
-            attempt.abort();
+    fn advance(&mut self, id: TxnId, mut run: Run) -> Acted {
+        match run.poll() {
+            Poll::Ready(end) => {
+                self.step(Input::Ran { run: id, end });
+                Acted::Done
+            }
+            Poll::Pending => {
+                self.running.insert(id, run);
+                Acted::Unfinished(id)
+            }
         }
     }
-}
 
-/// The event at `offset`; none if it is gone or the log does not answer.
-async fn read_one(session: &Session, at: weir_schema::At, offset: Offset) -> Option<Records> {
-    let records = session.log().read(at, offset, ReadLimit { events: 1, bytes: 1 }).await.ok()?;
-    records.get(0).is_some_and(|r| r.meta.offset == offset).then_some(records)
+    /// An attempt that waited was woken; the class of its work, if it is still wanted.
+    pub(crate) fn woken(&mut self, run: TxnId) -> Option<Class> {
+        let class = self.running.get(&run)?.class;
+        self.agenda.add(class, Work::GoOn(run));
+        Some(class)
+    }
+
+    /// Lets an attempt that was interrupted while it computed go on in its next turn: it waits for nothing.
+    pub(crate) fn go_on(&mut self, run: TxnId) {
+        if self.running.get(&run).is_some_and(Run::wake_by_hand) {
+            self.woken(run);
+        }
+    }
 }

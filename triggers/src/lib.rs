@@ -18,8 +18,10 @@ mod pump;
 pub mod replay;
 mod report;
 pub mod retention;
+mod runs;
 mod sweep;
 mod trigger;
+mod turns;
 
 pub use dispatcher::Dispatcher;
 pub use manager::{AskError, Passed, TriggerStatus, Triggers};

@@ -1,92 +1,38 @@
 //! The pump of one worker: the one task that runs all triggers whose home the worker is.
 //!
-//! One task and not one per partition, because a `LocalSet` polls 61 tasks before it looks at the sockets. The pump
-//! takes its homes in turn and gives the thread back after [`SLICE`].
+//! One task and not one per partition, because a `LocalSet` polls 61 tasks before it looks at the sockets. The pump gives
+//! the thread back after a [stretch](stretch), within which [turns](crate::turns) say who goes on.
+
+mod act;
+mod load;
+mod messages;
+mod stretch;
+
+pub(crate) use messages::{HomeNews, Take, ToPump};
+pub use messages::{HomeStatus, Inbox, PumpHandle, pump_channel};
 
 use crate::Dispatcher;
-use crate::dispatcher::{Assignment, Command, CommandError, Input, Mode};
-use crate::home::{Home, Queue, Surroundings, Told};
-use crate::replay::DryRun;
-use crate::trigger::{Place, Trigger};
+use crate::dispatcher::{CommandError, Input};
+use crate::home::{Home, Surroundings};
+use crate::runs::Queue;
+use crate::trigger::Place;
+use crate::turns::Turns;
+use load::Load;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use stretch::Stretches;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_log::Hint;
 use weir_runtime::{Code, Session, Worker};
-use weir_schema::{Epoch, Offset};
-
-/// The most trigger work between two looks at the sockets.
-const SLICE: Duration = Duration::from_micros(500);
-
-/// Actions in one turn of a live trigger's home, and of a replay's.
-const LIVE_TURN: usize = 64;
-const REPLAY_TURN: usize = 16;
 
 /// How long the pump waits at most when nothing happens.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// For a pump.
-#[derive(Debug)]
-pub(crate) enum ToPump {
-    /// A partition is at home here.
-    Take(Box<Take>),
-    /// Tell the dispatcher of a place; nothing if it is not here.
-    Tell(Place, Input),
-    /// Ask the dispatcher of a place.
-    Ask(Place, Command, oneshot::Sender<Result<(), CommandError>>),
-    /// Run a range without committing anything.
-    DryRun(Box<DryRun>),
-    /// How are the homes?
-    Status(oneshot::Sender<Vec<HomeStatus>>),
-}
-
-/// A partition that gets its home.
-#[derive(Debug)]
-pub(crate) struct Take {
-    pub(crate) place: Place,
-    pub(crate) epoch: Epoch,
-    pub(crate) trigger: Arc<Trigger>,
-    pub(crate) assignment: Assignment,
-    /// Where the home's news go.
-    pub(crate) news: mpsc::Sender<HomeNews>,
-}
-
-/// What a home tells its trigger's task.
-#[derive(Debug)]
-pub(crate) enum HomeNews {
-    /// The partition is handed over.
-    Released(Place, Epoch),
-    /// What an unclean take-over left has been digested.
-    Settled(Place, Epoch),
-    /// It could not begin.
-    Broken(Place),
-    /// Someone else has it, or had: take part in the group anew.
-    Lost(Place),
-}
-
-/// How one home is.
-#[derive(Clone, Debug)]
-pub struct HomeStatus {
-    /// Which.
-    pub place: Place,
-    /// What its dispatcher is about.
-    pub mode: Mode,
-    /// The first offset that is not handled.
-    pub position: Offset,
-    /// Parked events.
-    pub parked: usize,
-    /// Whether nothing runs and nothing is being committed.
-    pub is_quiet: bool,
-}
-
-/// The end by which a pump is reached.
-#[derive(Clone, Debug)]
-pub struct PumpHandle(pub(crate) mpsc::Sender<ToPump>);
 
 /// See the module's docs.
 #[derive(Debug)]
@@ -95,20 +41,30 @@ pub struct Pump {
     queue: Rc<Queue>,
     inbox: mpsc::Receiver<ToPump>,
     hints: watch::Receiver<Hint>,
-    homes: BTreeMap<u64, (Home, bool, mpsc::Sender<HomeNews>)>,
+    homes: BTreeMap<u64, Hosted>,
     next_home: u64,
-    next_turn: u64,
+    turns: Turns,
+    stretches: Stretches,
+    stopwatch: Stopwatch,
+    /// When the homes' loads were last weighed.
+    weighed: Instant,
 }
 
-/// A pump's inbox, made before its thread.
+/// A home, and what the pump keeps of it.
 #[derive(Debug)]
-pub struct Inbox(mpsc::Receiver<ToPump>);
+struct Hosted {
+    home: Home,
+    news: mpsc::Sender<HomeNews>,
+    load: Load,
+}
 
-/// A pump's two ends.
-#[must_use]
-pub fn pump_channel() -> (PumpHandle, Inbox) {
-    let (sender, receiver) = mpsc::channel(1024);
-    (PumpHandle(sender), Inbox(receiver))
+/// Tells what work takes: by the time of day, since asking for the thread's own time costs as much as a small function.
+struct Stopwatch(Box<dyn Fn() -> Instant>);
+
+impl fmt::Debug for Stopwatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stopwatch")
+    }
 }
 
 impl Pump {
@@ -129,14 +85,16 @@ impl Pump {
             hints,
             homes: BTreeMap::new(),
             next_home: 0,
-            next_turn: 0,
+            turns: Turns::default(),
+            stretches: Stretches::default(),
+            stopwatch: Stopwatch(Box::new(Instant::now)),
+            weighed: Instant::now(),
         }
     }
 
     /// Runs until `stop`, and until every home has been released. Inside a `LocalSet`.
     pub async fn run(mut self, stop: CancellationToken) {
         while !stop.is_cancelled() || !self.homes.is_empty() {
-            self.deliver();
             if self.act().await {
                 // let the reactor look at the sockets, then go on
                 tokio::task::yield_now().await;
@@ -144,11 +102,12 @@ impl Pump {
                     self.take_message(message);
                 }
                 self.take_hints();
+                self.weigh();
                 continue;
             }
             let wake = self.wake_in();
             tokio::select! {
-                () = self.queue.filled.notified() => {}
+                () = self.queue.filled() => {}
                 changed = self.hints.changed() => {
                     if changed.is_err() {
                         tokio::time::sleep(Duration::from_millis(50)).await; // the log is closing
@@ -159,67 +118,39 @@ impl Pump {
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 () = tokio::time::sleep(wake) => self.tick(),
             }
+            self.weigh();
         }
         self.around.tasks.close();
         self.around.tasks.wait().await;
     }
 
-    fn deliver(&mut self) {
-        while let Some((id, input)) = self.queue.pop() {
-            if let Some((home, ..)) = self.homes.get_mut(&id) {
-                home.step(input);
-            }
+    /// From time to time says how much of the worker each partition uses.
+    fn weigh(&mut self) {
+        let now = self.now();
+        let passed = now - self.weighed;
+        if passed < load::WEIGHED_EVERY {
+            return;
+        }
+        self.weighed = now;
+        for hosted in self.homes.values_mut() {
+            let lags = hosted.home.lags();
+            let (ratio, fills) = hosted.load.weigh(passed, lags);
+            hosted.home.report_load(ratio, fills);
         }
     }
 
-    /// Carries out what the dispatchers want, in turns, for at most [`SLICE`]; whether there was anything.
-    async fn act(&mut self) -> bool {
-        let started = Instant::now();
-        let order: Vec<u64> = {
-            let after = self.homes.range(self.next_turn..).map(|(id, _)| *id);
-            after.chain(self.homes.range(..self.next_turn).map(|(id, _)| *id)).collect()
-        };
-        let mut has_acted = false;
-        for id in order {
-            let Some((home, is_replay, news)) = self.homes.get_mut(&id) else { continue };
-            for _ in 0..if *is_replay { REPLAY_TURN } else { LIVE_TURN } {
-                match home.act().await {
-                    Ok(false) => break,
-                    Ok(true) => has_acted = true,
-                    Err(Told::Settled(place, epoch)) => {
-                        has_acted = true;
-                        drop(news.send(HomeNews::Settled(place, epoch)).await); // its task ends only after its homes
-                    }
-                    Err(Told::Released(place, epoch)) => {
-                        let news = news.clone();
-                        self.homes.remove(&id);
-                        drop(news.send(HomeNews::Released(place, epoch)).await);
-                        return true;
-                    }
-                    Err(Told::Lost(place)) => {
-                        let news = news.clone();
-                        self.homes.remove(&id);
-                        drop(news.send(HomeNews::Lost(place)).await);
-                        return true;
-                    }
-                }
-                if started.elapsed() >= SLICE {
-                    self.next_turn = id + 1;
-                    return true;
-                }
-            }
-        }
-        has_acted
+    fn now(&self) -> Instant {
+        (self.stopwatch.0)()
     }
 
     fn wake_in(&self) -> Duration {
         let now = self.around.session.clock().now();
-        let due = self.homes.values().filter_map(|(home, ..)| home.wake_at()).min();
+        let due = self.homes.values().filter_map(|h| h.home.wake_at()).min();
         due.map_or(IDLE, |due| due.since(now)).min(IDLE)
     }
 
     fn tick(&mut self) {
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             home.step(Input::Tick);
         }
     }
@@ -230,14 +161,14 @@ impl Pump {
             return;
         }
         let catalog = self.hints.borrow_and_update().catalog;
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             home.step(Input::Catalog(catalog));
         }
         self.wake_lagging();
     }
 
     fn wake_lagging(&mut self) {
-        for (home, ..) in self.homes.values_mut() {
+        for Hosted { home, .. } in self.homes.values_mut() {
             if home.lags() {
                 home.step(Input::News);
             }
@@ -261,7 +192,7 @@ impl Pump {
                 self.around.tasks.spawn_local(run.run(around));
             }
             ToPump::Status(answer) => {
-                let status = self.homes.values().map(|(home, ..)| {
+                let status = self.homes.values().map(|Hosted { home, .. }| {
                     let dispatcher = home.dispatcher.borrow();
                     let (mode, position, parked) =
                         (dispatcher.mode(), dispatcher.position(), dispatcher.parked());
@@ -286,13 +217,16 @@ impl Pump {
                 return;
             }
         };
-        let (id, is_replay) = (self.next_home, trigger.replay.is_some());
+        let id = self.next_home;
         self.next_home += 1;
         let home = Home::new(id, place, epoch, trigger, self.around.clone(), self.queue.clone(), dispatcher);
-        self.homes.insert(id, (home, is_replay, news));
+        self.homes.insert(id, Hosted { home, news, load: Load::default() });
     }
 
     fn find(&mut self, place: &Place) -> Option<&mut Home> {
-        self.homes.values_mut().map(|(home, ..)| home).find(|home| home.place == *place)
+        self.homes.values_mut().map(|h| &mut h.home).find(|home| home.place == *place)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,21 @@ pub(crate) fn report(trigger: &Trigger, partition: u32, report: &Report) {
     }
 }
 
+/// Shows how much of its worker a partition uses, and says what helps where that is all there is.
+pub(crate) fn load(trigger: &Trigger, partition: u32, ratio: f64, fills: bool) {
+    let name = label(trigger);
+    if fills {
+        tracing::warn!(
+            trigger = name,
+            partition,
+            "the partition fills its worker and its events pile up: a topic with more partitions spreads over more \
+             workers (the number is fixed when a topic is created)"
+        );
+    }
+    let labels = [("trigger", name), ("partition", partition.to_string())];
+    metrics::gauge!("weir_trigger_partition_busy_ratio", &labels).set(ratio);
+}
+
 /// `TOPIC/NAME`; of a replay its group, which says which replay.
 fn label(trigger: &Trigger) -> String {
     match &trigger.replay {
