@@ -11,6 +11,7 @@ mod strings;
 mod topics;
 
 use crate::call::is_out_of_memory;
+use crate::heap::Guard;
 use crate::interrupt;
 use crate::run::{Answered, Raised, Run, memory_failure};
 use crate::vm::{Shared, running};
@@ -62,8 +63,7 @@ impl Registry<'_> {
     ) -> mlua::Result<()> {
         let shared = self.shared.clone();
         let function = self.lua.create_function(move |lua, args: A| {
-            let call = Call { lua: lua.clone(), shared: shared.clone(), run: running()? };
-            let _lifted = shared.heap.lift(lua);
+            let (call, _lifted) = Call::begin(lua, &shared)?;
             let settled = call.run.settle(f(&call, args)?)?;
             Ok(settled.map_or((None, Value::Nil), |(went_well, value)| (Some(went_well), value)))
         })?;
@@ -78,14 +78,20 @@ impl Registry<'_> {
     ) -> mlua::Result<()> {
         let shared = self.shared.clone();
         let function = self.lua.create_function(move |lua, args: A| {
-            let _lifted = shared.heap.lift(lua);
-            f(&Call { lua: lua.clone(), shared: shared.clone(), run: running()? }, args)
+            let (call, _lifted) = Call::begin(lua, &shared)?;
+            f(&call, args)
         })?;
         self.table.raw_set(name, function)
     }
 }
 
 impl Call {
+    /// A call of the running invocation, and the limit on memory lifted for as long as it takes.
+    fn begin(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<(Self, Guard)> {
+        let lifted = shared.heap.lift(lua);
+        Ok((Self { lua: lua.clone(), shared: shared.clone(), run: running()? }, lifted))
+    }
+
     fn value(&self, value: impl IntoLua) -> mlua::Result<Answered> {
         Ok(Answered::Value(value.into_lua(&self.lua)?))
     }

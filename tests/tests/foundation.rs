@@ -38,6 +38,24 @@ fn visits() -> Sandbox {
         .build()
 }
 
+/// Waits until a route answers with this.
+async fn answers(server: &Server, path: &str, data: &str) {
+    eventually(PATIENCE, || async {
+        let answer = server.get(path).await;
+        if answer.status == 200 && answer.json()["data"] == data { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
+/// Waits until the second version of the greeting is served.
+async fn greets_anew(server: &Server) {
+    eventually(PATIENCE, || async {
+        let answer = server.post("/visits/ada", &json!({})).await.json();
+        if answer["data"] == "second version" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+}
+
 async fn count(server: &Server, name: &str) -> Value {
     server.get(&format!("/visits/{name}")).await.json()["data"].clone()
 }
@@ -67,11 +85,7 @@ async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its
     assert_eq!(server.post("/visits/ada", &json!({})).await.json()["data"], "first version");
 
     sandbox.write("app/visit.lua", &GREET.replace("first", "second"));
-    eventually(PATIENCE, || async {
-        let answer = server.post("/visits/ada", &json!({})).await.json();
-        if answer["data"] == "second version" { Ok(()) } else { Err(answer) }
-    })
-    .await;
+    greets_anew(&server).await;
 
     sandbox.write("app/broken.lua", "return function() return 'whole'");
     let broken = eventually(PATIENCE, || async {
@@ -83,11 +97,7 @@ async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its
     assert_eq!(server.post("/visits/ada", &json!({})).await.json()["data"], "second version");
 
     sandbox.write("app/broken.lua", "return function() return 'mended' end");
-    eventually(PATIENCE, || async {
-        let answer = server.get("/broken").await;
-        if answer.status == 200 && answer.json()["data"] == "mended" { Ok(()) } else { Err(answer) }
-    })
-    .await;
+    answers(&server, "/broken", "mended").await;
 }
 
 #[tokio::test]
@@ -97,11 +107,7 @@ async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through() {
     let server = sandbox.serve(&options).await;
     assert!(server.said().contains("looked through for changes"), "{}", server.said());
     sandbox.write("app/visit.lua", &GREET.replace("first", "second"));
-    eventually(PATIENCE, || async {
-        let answer = server.post("/visits/ada", &json!({})).await.json();
-        if answer["data"] == "second version" { Ok(()) } else { Err(answer) }
-    })
-    .await;
+    greets_anew(&server).await;
 }
 
 #[tokio::test]
@@ -123,11 +129,7 @@ async fn routes_are_chosen_by_the_environment_that_functions_see() {
     assert_eq!(server.get("/extra").await.status, 404);
     // a variable that the configuration lists from now on
     sandbox.write("config/application.yml", &config("STAGE, EXTRA"));
-    eventually(PATIENCE, || async {
-        let answer = server.get("/extra").await;
-        if answer.status == 200 && answer.json()["data"] == "more" { Ok(()) } else { Err(answer) }
-    })
-    .await;
+    answers(&server, "/extra", "more").await;
 }
 
 #[tokio::test]

@@ -90,6 +90,33 @@ pub struct EntryDamaged {
 }
 
 impl Entry {
+    /// An event that waits from `due` on and of which no attempt is known.
+    #[must_use]
+    pub fn waiting(
+        topic: TopicName,
+        partition: u32,
+        offset: Offset,
+        key: Option<Bytes>,
+        time: Millis,
+        due: Millis,
+    ) -> Self {
+        Self {
+            topic,
+            partition,
+            offset,
+            key,
+            time,
+            state: EntryState::Waiting,
+            attempts: 0,
+            crashes: 0,
+            started: false,
+            due,
+            errors: Vec::new(),
+            edit: 0,
+            edited: None,
+        }
+    }
+
     /// Reads a row of [`PARKED`].
     ///
     /// # Errors
@@ -207,21 +234,10 @@ mod tests {
     use weir_schema::{At, Epoch, TopicId};
 
     fn entry() -> Entry {
-        Entry {
-            topic: TopicName::new("orders").expect("valid"),
-            partition: 2,
-            offset: Offset(7),
-            key: Some(Bytes::from_static(b"\xff\0k")),
-            time: Millis(1000),
-            state: EntryState::Waiting,
-            attempts: 0,
-            crashes: 0,
-            started: false,
-            due: Millis(0),
-            errors: Vec::new(),
-            edit: 1,
-            edited: Some(Bytes::from_static(b"{}")),
-        }
+        let topic = TopicName::new("orders").expect("valid");
+        let key = Some(Bytes::from_static(b"\xff\0k"));
+        let entry = Entry::waiting(topic, 2, Offset(7), key, Millis(1000), Millis(0));
+        Entry { edit: 1, edited: Some(Bytes::from_static(b"{}")), ..entry }
     }
 
     #[test]

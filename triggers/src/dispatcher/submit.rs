@@ -193,21 +193,8 @@ impl Dispatcher {
 
     fn new_entry(&self, i: usize, why: Why) -> Entry {
         let slot = self.window.at(i);
-        let mut entry = Entry {
-            topic: self.topic.clone(),
-            partition: self.fence.at.partition,
-            offset: slot.offset,
-            key: slot.key.clone(),
-            time: slot.time,
-            state: EntryState::Waiting,
-            attempts: 0,
-            crashes: 0,
-            started: false,
-            due: self.now,
-            errors: Vec::new(),
-            edit: 0,
-            edited: None,
-        };
+        let (topic, partition) = (self.topic.clone(), self.fence.at.partition);
+        let mut entry = Entry::waiting(topic, partition, slot.offset, slot.key.clone(), slot.time, self.now);
         match why {
             Why::Follower => {}
             Why::Detached => (entry.state, entry.started) = (EntryState::Running, true),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::dispatcher::{self, Assignment};
 use crate::home::Acted;
-use crate::parked::{Entry, EntryState};
+use crate::parked::Entry;
 use crate::trigger::{ReplayRun, Trigger};
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -68,21 +68,7 @@ fn replay() -> ReplayRun {
 
 /// An event that waits for its next attempt, which is due.
 fn parked(topic: &TopicName, offset: u64) -> Entry {
-    Entry {
-        topic: topic.clone(),
-        partition: 0,
-        offset: Offset(offset),
-        key: None,
-        time: Millis(0),
-        state: EntryState::Waiting,
-        attempts: 0,
-        crashes: 0,
-        started: false,
-        due: Millis(0),
-        errors: Vec::new(),
-        edit: 0,
-        edited: None,
-    }
+    Entry::waiting(topic.clone(), 0, Offset(offset), None, Millis(0), Millis(0))
 }
 
 /// Gives the pump a home that begins at `position` with every earlier event parked. Keep what is returned, or it loses
