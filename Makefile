@@ -37,7 +37,8 @@ bench-peers: require ## Weir beside Restate, JetStream and nginx, on the same wo
 	@sh scripts/require-bench peers
 	$(CARGO) run --release --locked --package weir-benches -- peers
 
-soak: require ## Kill a server under load and simulate schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000)
+soak: require ## Kill a server under load and simulate schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000); as root also full and read-only disks
+	[ "$$(id -u)" != 0 ] || $(CARGO) test --locked --package weir-log --test disk -- --include-ignored </dev/null
 	$(CARGO) build --release --locked --package weir-cli
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
 		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture

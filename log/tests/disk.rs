@@ -181,3 +181,44 @@ async fn a_read_only_disk_is_an_error_and_passes_when_it_is_writable() {
     let f = open(&disk.path()).await.expect("it is writable again");
     holds(&f, at, 1..=1).await;
 }
+
+/// A file that nobody may change while this lives, though it is open for writing: as when a file system that met an
+/// error of its disk goes on read-only.
+struct Immutable<'a>(&'a Path);
+
+impl<'a> Immutable<'a> {
+    fn set(path: &'a Path) -> Self {
+        assert!(Self::change("+i", path), "it needs root and a file system with attributes");
+        Self(path)
+    }
+
+    fn change(attribute: &str, path: &Path) -> bool {
+        Command::new("chattr").arg(attribute).arg(path).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Immutable<'_> {
+    fn drop(&mut self) {
+        Self::change("-i", self.0);
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs root: makes a file immutable"]
+async fn a_log_that_turns_read_only_while_it_is_open_is_an_error_and_passes() {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let path = folder.path().join("log.db");
+    let f = open(&path).await.expect("there is room for a log");
+    let at = f.partition().await;
+    f.log.commit(large(&f, at)).await.expect("it is writable");
+    let refused = large(&f, at);
+    {
+        let ahead = folder.path().join("log.db-wal");
+        let _files = [Immutable::set(&path), Immutable::set(&ahead)];
+        let error = f.log.commit(refused.clone()).await.expect_err("nothing can be written");
+        assert!(matches!(error, CommitError::Unavailable(_) | CommitError::Ambiguous(_)), "{error}");
+        holds(&f, at, 1..=1).await;
+    }
+    f.log.commit(refused).await.expect("it is writable again, and was not applied before");
+    holds(&f, at, 2..=2).await;
+}

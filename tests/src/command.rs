@@ -63,10 +63,11 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn()?;
         let mut input = child.stdin.take().expect("stdin is piped");
-        // a command that does not read may have ended already
-        input.write_all(stdin.as_bytes()).ok();
-        drop(input);
-        child.wait_with_output()
+        // beside its output: it may answer line by line. One that does not read may have ended already
+        let writer = std::thread::spawn(move || input.write_all(stdin.as_bytes()).ok());
+        let output = child.wait_with_output();
+        drop(writer.join());
+        output
     });
     let output = ended.await.expect("the task does not panic").expect("run weir");
     let text = |bytes| String::from_utf8(bytes).expect("weir writes UTF-8");

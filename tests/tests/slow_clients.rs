@@ -14,7 +14,7 @@ fn project() -> Sandbox {
             "app/gateway.lua",
             r#"return {
                 {"GET", "/fast", "fast"},
-                {"POST", "/work/:id", "work"},
+                {"POST", "/jobs/:id", "work"},
                 {"POST", "/echo", "echo"},
                 {"GET", "/large", "large"},
             }"#,
@@ -147,7 +147,7 @@ async fn an_invocation_whose_client_hung_up_commits_all_the_same() {
         // with and without a body: the end of the stream may come together with the head
         let body = if id % 2 == 0 { "" } else { r#"{"text":"bye"}"# };
         let length = body.len();
-        write!(gone, "POST /work/{id} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
+        write!(gone, "POST /jobs/{id} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}")
             .expect("send a request");
         drop(gone);
     }
@@ -166,7 +166,7 @@ async fn a_stop_lets_what_has_begun_end_and_takes_nothing_new() {
     let server = one_worker(&sandbox).await;
     let mut begun = connect(&server);
     begun
-        .write_all(b"POST /work/last HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
+        .write_all(b"POST /jobs/last HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
         .expect("send a request");
     // the worker has it when a request that came later on the same thread has been answered
     neighbour_is_served(&server).await;
