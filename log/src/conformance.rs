@@ -12,7 +12,7 @@ pub mod groups;
 pub mod life;
 pub mod ownership;
 pub mod places;
-mod server;
+pub mod server;
 pub mod state;
 pub mod topics;
 

@@ -24,7 +24,7 @@ cd / && rm -rf "$1"
 
 /// A server that takes tests.
 #[derive(Debug)]
-pub(super) struct Server {
+pub struct Server {
     pub(super) conn: String,
     /// The server is stopped when this process's end of it is closed.
     _lifeline: Option<ChildStdin>,
@@ -35,7 +35,7 @@ impl Server {
     ///
     /// # Panics
     /// If there is none: tests that need one must not pass without.
-    pub(super) fn shared() -> &'static Self {
+    pub fn shared() -> &'static Self {
         static SERVER: OnceLock<Result<Server, String>> = OnceLock::new();
         match SERVER.get_or_init(Self::find) {
             Ok(server) => server,
@@ -51,8 +51,11 @@ impl Server {
         Self::start(&folder()?, "")
     }
 
-    /// Starts a server of its own in `folder`, with `settings`.
-    pub(super) fn start(folder: &Path, settings: &str) -> Result<Self, String> {
+    /// Starts a server of its own in `folder`, with `settings` as its program takes them. It removes the folder at its end.
+    ///
+    /// # Errors
+    /// There is no PostgreSQL here, or it does not start.
+    pub fn start(folder: &Path, settings: &str) -> Result<Self, String> {
         let programs = programs().ok_or(
             "there is no PostgreSQL here. Install it (Debian: apt-get install postgresql; Fedora: dnf install \
              postgresql-server; macOS: brew install postgresql), or name a server in WEIR_TEST_POSTGRES, or leave \
@@ -87,13 +90,42 @@ impl Server {
         Err(format!("the server of {} did not start:\n{said}", programs.display()))
     }
 
+    /// Runs `pg_ctl` on the server of `folder`, as the user that it runs as, to its end.
+    ///
+    /// # Errors
+    /// What it said, if it failed.
+    pub fn control(folder: &Path, arguments: &[&str]) -> Result<(), String> {
+        let programs = programs().ok_or("there is no PostgreSQL here")?;
+        let owner = fs::metadata(folder).map_err(|e| e.to_string())?;
+        let log = folder.join("log");
+        let mut command = Command::new(programs.join("pg_ctl"));
+        command.arg("-D").arg(folder.join("data")).arg("-l").arg(&log).args(["-s", "-w"]).args(arguments);
+        // a server that it starts keeps what it is given
+        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = command.uid(owner.uid()).gid(owner.gid()).status().map_err(|e| e.to_string())?;
+        let said = || fs::read_to_string(&log).unwrap_or_default();
+        if ended.success() { Ok(()) } else { Err(format!("pg_ctl {arguments:?} failed:\n{}", said())) }
+    }
+
+    /// How it is connected to: `key=value …`.
+    #[must_use]
+    pub fn conn(&self) -> &str {
+        &self.conn
+    }
+
     /// A connection.
-    pub(super) async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    ///
+    /// # Errors
+    /// The server does not take it.
+    pub async fn connect(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         Self::connect_to(&self.conn).await
     }
 
     /// A connection to the server that `conn` names.
-    pub(super) async fn connect_to(conn: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    ///
+    /// # Errors
+    /// The server does not take it.
+    pub async fn connect_to(conn: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let (client, connection) = tokio_postgres::connect(conn, tokio_postgres::NoTls).await?;
         #[expect(clippy::disallowed_methods, reason = "it ends with the client, or with the test's runtime")]
         drop(tokio::task::spawn(connection));
@@ -102,7 +134,10 @@ impl Server {
 }
 
 /// A folder for a server, which removes it at its end.
-pub(super) fn folder() -> Result<PathBuf, String> {
+///
+/// # Errors
+/// No temporary folder can be made.
+pub fn folder() -> Result<PathBuf, String> {
     Ok(tempfile::Builder::new().prefix("weir-pg").tempdir().map_err(|e| e.to_string())?.keep())
 }
 
