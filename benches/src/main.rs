@@ -12,10 +12,12 @@ mod load;
 mod measure;
 mod node;
 mod peers;
+mod postgres;
 mod probe;
 mod process;
 mod report;
 mod start;
+mod store;
 mod syncs;
 mod trigger;
 mod weir;
@@ -30,12 +32,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 5] = [
+const BENCHES: [Bench; 6] = [
     ("append", append::run),
     ("trigger", trigger::run),
     ("start", start::run),
     ("hello", hello::run),
     ("durable", durable::run),
+    ("postgres", postgres::run),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -1,23 +1,21 @@
-//! A node in this process: an embedded log, one worker, its triggers.
+//! A node in this process: a log, one worker, its triggers.
 
+use crate::store::Log;
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use weir_log::{Driver, LogConfig, SqliteOptions, SystemClock, TopicInfo, TopicSpec};
-use weir_runtime::{Code, Limits, Session, Watchdog, Worker, WorkerOptions};
-use weir_schema::{
-    At, FunctionName, GroupName, Partitioner, Position, RecordsBuilder, TopicName, Transaction,
-};
+use weir_log::TopicInfo;
+use weir_runtime::{Code, Limits, Watchdog, Worker, WorkerOptions};
+use weir_schema::{FunctionName, GroupName, Position};
 use weir_triggers::{Pump, Trigger, Triggers, dispatcher, pump_channel};
 
 /// See the module's docs.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) session: Arc<Session>,
+    pub(crate) log: Log,
     triggers: Triggers,
     shutdown: CancellationToken,
     stop: CancellationToken,
@@ -25,15 +23,13 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node whose functions are these files below `app/`.
-    pub(crate) async fn start(folder: &Path, functions: &[(&str, &str)]) -> anyhow::Result<Self> {
+    /// A node on a log whose functions are these files below `app/` in `folder`.
+    pub(crate) fn start(log: Log, folder: &Path, functions: &[(&str, &str)]) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder.join("app"))?;
         for (name, text) in functions {
             std::fs::write(folder.join(format!("app/{name}.lua")), text)?;
         }
-        let driver = Driver::Sqlite { path: folder.join("log.db"), options: SqliteOptions::default() };
-        let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await?;
-        let session = Arc::new(Session::new(log, Arc::new(SystemClock), BTreeMap::new()));
+        let session = log.session.clone();
         let (_, code) = watch::channel(Arc::new(Code::load(folder)));
         let (pump, inbox) = pump_channel();
         let (shutdown, stop) = (CancellationToken::new(), CancellationToken::new());
@@ -46,37 +42,8 @@ impl Node {
             let pump = Pump::new(session_there, worker, code, inbox);
             tokio::task::LocalSet::new().block_on(&runtime, pump.run(stop_there));
         })?;
-        let triggers = Triggers::new(session.clone(), vec![pump], shutdown.clone(), false);
-        Ok(Self { session, triggers, shutdown, stop, worker: Some(worker) })
-    }
-
-    /// A topic that functions may append to.
-    pub(crate) async fn topic(&self, name: &str) -> anyhow::Result<TopicInfo> {
-        let spec = TopicSpec {
-            name: TopicName::new(name)?,
-            partitions: 1,
-            partitioner: Partitioner::Murmur2,
-            retention: None,
-        };
-        let topic = self.session.log().create_topic(&spec).await?;
-        self.session.refresh_topics(|_| true).await?;
-        Ok(topic)
-    }
-
-    /// Appends events in batches of 1000.
-    pub(crate) async fn fill(&self, topic: &TopicInfo, events: u64, keys: u64) -> anyhow::Result<()> {
-        let at = At { topic: topic.id, partition: 0 };
-        for first in (0..events).step_by(1000) {
-            let mut records = RecordsBuilder::default();
-            for i in first..events.min(first + 1000) {
-                let (key, value) = (format!("key-{:06}", i % keys), value(i));
-                records.push(at, Some(key.as_bytes()), Some(value.as_bytes()), []);
-            }
-            let mut transaction = Transaction::new(self.session.next_id(), self.session.catalog());
-            transaction.appends.push(records.build());
-            self.session.log().commit(Arc::new(transaction)).await?;
-        }
-        Ok(())
+        let triggers = Triggers::new(session, vec![pump], shutdown.clone(), false);
+        Ok(Self { log, triggers, shutdown, stop, worker: Some(worker) })
     }
 
     /// Runs `function` on every event of `topic` from the earliest on.
@@ -99,11 +66,11 @@ impl Node {
     /// Waits until a group has handled `events` events.
     pub(crate) async fn handled(&self, group: &GroupName, events: u64) -> anyhow::Result<()> {
         loop {
-            let positions = self.session.log().positions(Some(group)).await?;
-            if positions.first().is_some_and(|p| p.position.0 >= events) {
+            let positions = self.log.session.log().positions(Some(group)).await?;
+            if positions.iter().map(|p| p.position.0).sum::<u64>() >= events {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     }
 
@@ -118,12 +85,6 @@ impl Node {
                 .ok()
                 .context("the worker ended by a panic")?;
         }
-        Ok(self.session.log().close().await?)
+        Ok(self.log.session.log().close().await?)
     }
-}
-
-/// An event's value, about 250 bytes.
-pub(crate) fn value(i: u64) -> String {
-    let filling = "x".repeat(180);
-    format!("{{\"id\":{i},\"sku\":\"key-{:06}\",\"amount\":{},\"note\":\"{filling}\"}}", i % 1000, i % 97)
 }

@@ -1,22 +1,23 @@
-//! Triggers on the embedded log: exactly-once state and output, a replay's speed, and how soon a function starts.
+//! Triggers: exactly-once state and output, a replay's speed, and how soon a function starts.
 
 use crate::measure::{ROUNDS, median, paired};
-use crate::node::{Node, value};
+use crate::node::Node;
 use crate::report::{Row, Target};
+use crate::store::{Store, value};
 use rusqlite::{Connection, params};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use weir_schema::{At, RecordsBuilder, Transaction};
+use weir_schema::{At, RecordsBuilder};
 
-const EVENTS: u64 = 50_000;
-const KEYS: u64 = 1000;
-const REPLAYED: u64 = 200_000;
+pub(crate) const EVENTS: u64 = 50_000;
+pub(crate) const KEYS: u64 = 1000;
+pub(crate) const REPLAYED: u64 = 200_000;
 const SAMPLES: usize = 300;
 
-const COUNT: &str = "local state, topics = require 'state', require 'topics'
+pub(crate) const COUNT: &str = "local state, topics = require 'state', require 'topics'
 return function(event, ctx)
   local seen = state.get('seen', ctx.key) or {n = 0}
   seen.n = seen.n + 1
@@ -29,9 +30,9 @@ return function() log.info('started') end";
 
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (counted, raw) = paired(|| runtime.block_on(count()), count_raw)?;
-    let (replayed, scanned) = paired(|| runtime.block_on(replay()), scan_raw)?;
-    let latency = runtime.block_on(latency())?;
+    let (counted, raw) = paired(|| runtime.block_on(count(Store::Embedded)), count_raw)?;
+    let (replayed, scanned) = paired(|| runtime.block_on(replay(Store::Embedded)), scan_raw)?;
+    let latency = runtime.block_on(latency(Store::Embedded))?;
     Ok(vec![
         Row {
             path: "trigger with state read, write and append (exactly once)".into(),
@@ -60,12 +61,14 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-async fn count() -> anyhow::Result<f64> {
+/// Events a second of a function that reads, writes and appends.
+pub(crate) async fn count(store: Store<'_>) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(".")?;
-    let node = Node::start(folder.path(), &[("count", COUNT)]).await?;
-    let topic = node.topic("events").await?;
-    node.topic("out").await?;
-    node.fill(&topic, EVENTS, KEYS).await?;
+    let log = store.log(folder.path()).await?;
+    let topic = log.topic("events", 1).await?;
+    log.topic("out", 1).await?;
+    log.fill(&topic, EVENTS, KEYS).await?;
+    let node = Node::start(log, folder.path(), &[("count", COUNT)])?;
     let started = Instant::now();
     let group = node.trigger(&topic, "count").await?;
     node.handled(&group, EVENTS).await?;
@@ -108,11 +111,13 @@ fn count_raw() -> anyhow::Result<f64> {
     Ok(EVENTS as f64 / started.elapsed().as_secs_f64())
 }
 
-async fn replay() -> anyhow::Result<f64> {
+/// Events a second of a function that does nothing.
+pub(crate) async fn replay(store: Store<'_>) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(".")?;
-    let node = Node::start(folder.path(), &[("nothing", NOTHING)]).await?;
-    let topic = node.topic("events").await?;
-    node.fill(&topic, REPLAYED, KEYS).await?;
+    let log = store.log(folder.path()).await?;
+    let topic = log.topic("events", 1).await?;
+    log.fill(&topic, REPLAYED, KEYS).await?;
+    let node = Node::start(log, folder.path(), &[("nothing", NOTHING)])?;
     let started = Instant::now();
     let group = node.trigger(&topic, "nothing").await?;
     node.handled(&group, REPLAYED).await?;
@@ -170,25 +175,30 @@ impl<S: tracing::Subscriber> Layer<S> for Starts {
     }
 }
 
+/// When functions started, as their first acts told. One measurement at a time looks here.
+static STARTS: LazyLock<Mutex<mpsc::Receiver<Instant>>> = LazyLock::new(|| {
+    let (sender, starts) = mpsc::channel(16);
+    let told = tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Starts(sender)));
+    told.expect("nothing else listens to the functions' logs");
+    Mutex::new(starts)
+});
+
 /// From the call of the append, which is durable before the function starts, to the function's first act; ms.
-async fn latency() -> anyhow::Result<f64> {
-    let (sender, mut starts) = mpsc::channel(16);
-    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(Starts(sender)))?;
-    let mut rounds = Vec::new();
+pub(crate) async fn latency(store: Store<'_>) -> anyhow::Result<f64> {
+    let (mut starts, mut rounds) = (STARTS.lock().await, Vec::new());
     for _ in 0..ROUNDS {
         let folder = tempfile::tempdir_in(".")?;
-        let node = Node::start(folder.path(), &[("tell", TELL)]).await?;
-        let topic = node.topic("events").await?;
+        let log = store.log(folder.path()).await?;
+        let topic = log.topic("events", 1).await?;
+        let node = Node::start(log, folder.path(), &[("tell", TELL)])?;
         node.trigger(&topic, "tell").await?;
         let mut times = Vec::new();
         for i in 0..SAMPLES {
             tokio::time::sleep(Duration::from_millis(3)).await; // idle again
             let mut records = RecordsBuilder::default();
             records.push(At { topic: topic.id, partition: 0 }, None, Some(value(i as u64).as_bytes()), []);
-            let mut transaction = Transaction::new(node.session.next_id(), node.session.catalog());
-            transaction.appends.push(records.build());
             let appended = Instant::now();
-            node.session.log().commit(Arc::new(transaction)).await?;
+            node.log.append(records).await?;
             if let Some(start) = starts.recv().await {
                 times.push(start.duration_since(appended).as_secs_f64() * 1e3);
             }

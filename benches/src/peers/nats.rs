@@ -3,9 +3,9 @@
 use super::{Beside, folder, output};
 use crate::load::{Load, in_flight, wrk};
 use crate::measure::in_turns;
-use crate::node::Node;
 use crate::process::{Server, free_port, wait_for};
 use crate::report::{Row, Target};
+use crate::store::Store;
 use crate::syncs;
 use crate::weir::Weir;
 use anyhow::{Context as _, bail};
@@ -14,10 +14,9 @@ use bytes::Bytes;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use weir_schema::{At, RecordsBuilder, Transaction};
+use weir_schema::{At, RecordsBuilder};
 
 const IN_FLIGHT: u32 = 256;
 const SECONDS: u32 = 4;
@@ -113,19 +112,17 @@ impl Topic {
 /// Ours without a network: the log in this process.
 async fn in_process() -> anyhow::Result<Load> {
     let folder = tempfile::tempdir_in(".")?;
-    let node = Node::start(folder.path(), &[]).await?;
-    let at = At { topic: node.topic("events").await?.id, partition: 0 };
-    let (session, value) = (node.session.clone(), value());
+    let log = Store::Embedded.log(folder.path()).await?;
+    let at = At { topic: log.topic("events", 1).await?.id, partition: 0 };
+    let (appending, value) = (log.clone(), value());
     let load = in_flight(IN_FLIGHT, Duration::from_secs(SECONDS.into()), move || {
         let mut records = RecordsBuilder::default();
         records.push(at, None, Some(value.as_bytes()), []);
-        let mut transaction = Transaction::new(session.next_id(), session.catalog());
-        transaction.appends.push(records.build());
-        let session = session.clone();
-        async move { Ok(session.log().commit(Arc::new(transaction)).await.map(drop)?) }
+        let log = appending.clone();
+        async move { log.append(records).await }
     })
     .await?;
-    node.stop().await?;
+    log.session.log().close().await?;
     Ok(load)
 }
 

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 
-/// Makes a cluster in the folder `$1` with the programs in `$2` and the settings `$3`, says `ready`, waits until whoever asked for it is gone,
+/// Makes a cluster in the folder `$1` with the programs in `$2` and the settings `$3`, which win, says `ready`, waits until whoever asked for it is gone,
 /// however it ended, and removes it. What a crash of the machine would lose is no matter, so nothing is synced.
 const SCRIPT: &str = r#"
 cd "$1" || exit 1
 "$2/initdb" -D data -U weir -A trust -N -E UTF8 --locale=C >log 2>&1 &&
-"$2/pg_ctl" -D data -s -w -l log start -o "-c listen_addresses= $3 -c unix_socket_directories='$1' -c fsync=off \
-  -c max_connections=400 -c shared_buffers=64MB -c max_locks_per_transaction=256" >/dev/null 2>&1 &&
+"$2/pg_ctl" -D data -s -w -l log start -o "-c listen_addresses= -c unix_socket_directories='$1' -c fsync=off \
+  -c max_connections=400 -c shared_buffers=64MB -c max_locks_per_transaction=256 $3" >/dev/null 2>&1 &&
 echo ready || { cat log; rm -rf "$1"; exit 1; }
 cat >/dev/null
 "$2/pg_ctl" -D data -s -m immediate stop
@@ -90,6 +90,12 @@ impl Server {
         Err(format!("the server of {} did not start:\n{said}", programs.display()))
     }
 
+    /// Where a program of PostgreSQL's is, if it is installed.
+    #[must_use]
+    pub fn program(name: &str) -> Option<PathBuf> {
+        folders().into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
+    }
+
     /// Runs `pg_ctl` on the server of `folder`, as the user that it runs as, to its end.
     ///
     /// # Errors
@@ -143,6 +149,13 @@ pub fn folder() -> Result<PathBuf, String> {
 
 /// The folder with the server's programs.
 fn programs() -> Option<PathBuf> {
+    let has_all =
+        |folder: &PathBuf| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file());
+    folders().into_iter().find(has_all)
+}
+
+/// Where programs of PostgreSQL may be, the likeliest first.
+fn folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     if let Ok(told) = Command::new("pg_config").arg("--bindir").output() {
@@ -157,8 +170,6 @@ fn programs() -> Option<PathBuf> {
     }
     folders.push("/usr/local/pgsql/bin".into());
     folders
-        .into_iter()
-        .find(|folder| ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file()))
 }
 
 /// Number and group of a user without rights.
