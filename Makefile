@@ -30,11 +30,11 @@ fmt: require ## Format the code
 	$(CARGO) fmt --all
 
 bench: require ## What we claim about speed, measured on this machine into docs/benchmarks.md
-	@sh scripts/require-bench
+	@sh scripts/require test && sh scripts/require-bench
 	$(CARGO) run --release --locked --package weir-benches
 
-bench-peers: require ## Weir beside Restate, JetStream and nginx, on the same work, into docs/benchmarks.md
-	@sh scripts/require-bench peers
+bench-peers: require ## Weir beside Restate, JetStream, job queues and nginx, on the same work, into docs/benchmarks.md
+	@sh scripts/require test && sh scripts/require-bench peers
 	$(CARGO) run --release --locked --package weir-benches -- peers
 
 soak: require ## Kill a server under load and simulate schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000); as root also full and read-only disks

@@ -2,6 +2,7 @@
 //! or measured is named with the reason, never left out.
 
 mod nats;
+mod queues;
 mod restate;
 
 use crate::probe::Probe;
@@ -23,7 +24,8 @@ struct Beside {
 /// A peer by its name on the command line.
 type Peer = (&'static str, fn() -> anyhow::Result<Beside>);
 
-const PEERS: [Peer; 3] = [("restate", restate::run), ("nats", nats::run), ("nginx", nginx)];
+const PEERS: [Peer; 4] =
+    [("restate", restate::run), ("nats", nats::run), ("queues", queues::run), ("nginx", nginx)];
 
 /// Measures beside the wanted peers; nothing named is all, and only all is written down.
 pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
@@ -58,6 +60,18 @@ fn nginx() -> anyhow::Result<Beside> {
 fn folder(peer: &str) -> anyhow::Result<PathBuf> {
     let folder = target_folder()?.join("peers").join(peer);
     std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Installs a peer from npm, and writes what we run with it beside it. Returns its folder.
+fn npm(peer: &str, files: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
+    let folder = folder(peer)?;
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text)?;
+    }
+    // no scripts: those of the packages only tell their maker that they were installed
+    let options = ["install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund"];
+    output(Command::new("npm").args(options).current_dir(&folder))?;
     Ok(folder)
 }
 

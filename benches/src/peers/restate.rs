@@ -1,6 +1,6 @@
 //! Restate: durable calls that read and write keyed state. Its server and its SDK for Node come from npm.
 
-use super::{Beside, folder, output};
+use super::{Beside, npm, output};
 use crate::durable::{self, CONNECTIONS, Durable};
 use crate::http::{request, until_answered};
 use crate::load::Load;
@@ -58,12 +58,7 @@ struct Installed {
 
 impl Installed {
     fn new() -> anyhow::Result<Self> {
-        let folder = folder("restate")?;
-        fs::write(folder.join("package.json"), PACKAGE)?;
-        fs::write(folder.join("handler.mjs"), HANDLER)?;
-        // no scripts: those of the packages only tell their maker that they were installed
-        let options = ["install", "--ignore-scripts", "--no-package-lock", "--no-audit", "--no-fund"];
-        output(Command::new("npm").args(options).current_dir(&folder))?;
+        let folder = npm("restate", &[("package.json", PACKAGE), ("handler.mjs", HANDLER)])?;
         let server = fs::read_dir(folder.join("node_modules/@restatedev"))?
             .filter_map(|entry| Some(entry.ok()?.path().join("bin/restate-server")))
             .find(|path| path.exists())

@@ -30,6 +30,11 @@ impl Cluster {
         format!("{} schema=bench_{number}", self.server.conn())
     }
 
+    /// The folder with its socket.
+    pub(crate) fn socket(&self) -> &std::path::Path {
+        &self.folder
+    }
+
     /// A connection.
     pub(crate) async fn connect(&self) -> anyhow::Result<tokio_postgres::Client> {
         Ok(self.server.connect().await?)
