@@ -1,7 +1,7 @@
 # Weir: one binary. `make run` serves an example, `make test` checks everything.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint bench bench-peers soak install require
+.PHONY: help run test fmt lint bench bench-large bench-peers soak install require
 
 EXAMPLE ?= hello
 CARGO ?= cargo
@@ -32,6 +32,10 @@ fmt: require ## Format the code
 bench: require ## What we claim about speed, measured on this machine into docs/benchmarks.md
 	@sh scripts/require test && sh scripts/require-bench
 	$(CARGO) run --release --locked --package weir-benches
+
+bench-large: require ## What a topic of ten million events costs, into docs/benchmarks.md
+	@sh scripts/require test
+	$(CARGO) run --release --locked --package weir-benches -- large
 
 bench-peers: require ## Weir beside Restate, JetStream, job queues and nginx, on the same work, into docs/benchmarks.md
 	@sh scripts/require test && sh scripts/require-bench peers

@@ -58,9 +58,14 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     ])
 }
 
-/// Lets so many writers append to one partition for a while, each one event after the other.
+/// Lets so many writers append to a topic of their own for a while, each one event after the other.
 pub(crate) async fn appends(log: &Log, writers: u32) -> anyhow::Result<Load> {
-    let at = At { topic: log.topic("appended", 1).await?.id, partition: 0 };
+    let topic = log.topic("appended", 1).await?.id;
+    appends_to(log, At { topic, partition: 0 }, writers).await
+}
+
+/// Lets so many writers append to a partition for a while, each one event after the other.
+pub(crate) async fn appends_to(log: &Log, at: At, writers: u32) -> anyhow::Result<Load> {
     let log = log.clone();
     in_flight(writers, EACH, move || {
         let mut records = RecordsBuilder::with_capacity(1, 300);

@@ -1,6 +1,6 @@
 //! `make bench`: the figures of `docs/benchmarks.md`, each beside its reference in the same run, medians of rounds that
 //! alternate between the two. Only ratios mean something from one machine to the next. `make bench-peers` is
-//! its command `peers`.
+//! its command `peers`, `make bench-large` its command `large`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its figures are for people")]
 
@@ -8,6 +8,7 @@ mod append;
 mod durable;
 mod hello;
 mod http;
+mod large;
 mod load;
 mod measure;
 mod node;
@@ -45,6 +46,7 @@ fn main() -> anyhow::Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     match wanted.split_first() {
         Some((first, peers)) if first == "peers" => peers::run(peers),
+        Some((first, _)) if first == "large" => large::run(),
         _ => targets(&wanted),
     }
 }

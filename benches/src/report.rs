@@ -63,15 +63,43 @@ impl fmt::Display for Row {
     }
 }
 
-/// The parts of the page: each is written alone, and the other kept.
+/// The parts of the page, in its order: each is written alone, and the others kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Targets,
+    Large,
     Peers,
 }
 
-/// Between the two parts.
-const PEERS: &str = "\n## Beside what you would pick instead\n";
+impl Part {
+    const ALL: [Self; 3] = [Self::Targets, Self::Large, Self::Peers];
+
+    /// The line that it begins with.
+    fn heading(self) -> &'static str {
+        match self {
+            Self::Targets => "# What was measured",
+            Self::Large => "## With ten million events",
+            Self::Peers => "## Beside what you would pick instead",
+        }
+    }
+
+    fn introduction(self) -> &'static str {
+        match self {
+            Self::Targets => {
+                "Written by `make bench`. Ratios are of one run on one machine; the machine is probed before and after, \
+                 because disks change their mind. What holds the rows that fall short is in [performance.md](performance.md)."
+            }
+            Self::Large => {
+                "Written by `make bench-large`: a topic of one partition, in PostgreSQL, when it has a hundred thousand events \
+                 and when it has ten million, in one run."
+            }
+            Self::Peers => {
+                "Written by `make bench-peers`: the same work, in the same run, on the same machine, client and servers \
+                 together. Medians of rounds in turns."
+            }
+        }
+    }
+}
 
 const FILE: &str = "docs/benchmarks.md";
 
@@ -92,27 +120,25 @@ pub(crate) fn write(
 
 /// The page with one of its parts anew.
 fn replaced(page: &str, part: Part, text: &str) -> String {
-    let (targets, peers) = page.split_once(PEERS).unwrap_or((page, ""));
-    let (targets, peers) = match part {
-        Part::Targets => (text, peers),
-        Part::Peers => (targets, text),
-    };
-    if peers.is_empty() { targets.to_owned() } else { format!("{targets}{PEERS}{peers}") }
+    let mut parts = Part::ALL.map(|_| String::new());
+    let mut current = 0;
+    for line in page.lines() {
+        current = Part::ALL.iter().position(|p| p.heading() == line).unwrap_or(current);
+        parts[current].push_str(line);
+        parts[current].push('\n');
+    }
+    for (kept, which) in parts.iter_mut().zip(Part::ALL) {
+        if which == part {
+            text.clone_into(kept);
+        }
+    }
+    let written = parts.iter().map(|part| part.trim_end()).filter(|part| !part.is_empty());
+    written.collect::<Vec<_>>().join("\n\n") + "\n"
 }
 
 fn text(part: Part, rows: &[Row], probes: (&Probe, &Probe), notes: &[String]) -> anyhow::Result<String> {
     let (before, after) = probes;
-    let mut text = String::from(match part {
-        Part::Targets => {
-            "# What was measured\n\nWritten by `make bench`. Ratios are of one run on one machine; the machine is probed \
-             before and after, because disks change their mind. What holds the rows that fall short is in \
-             [performance.md](performance.md).\n\n"
-        }
-        Part::Peers => {
-            "\nWritten by `make bench-peers`: the same work, in the same run, on the same machine, client and servers \
-             together. Medians of rounds in turns.\n\n"
-        }
-    });
+    let mut text = format!("{}\n\n{}\n\n", part.heading(), part.introduction());
     writeln!(
         text,
         "{}\n\nSync of 300 bytes (p50): {:.3} ms before, {:.3} ms after.\n",
@@ -138,14 +164,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_is_written_anew_and_the_other_kept() {
-        let page = replaced("", Part::Targets, "# What\n\nfirst\n");
-        assert_eq!(page, "# What\n\nfirst\n");
-        let page = replaced(&page, Part::Peers, "\npeers\n");
-        let page = replaced(&page, Part::Targets, "# What\n\nsecond\n");
-        assert_eq!(page, format!("# What\n\nsecond\n{PEERS}\npeers\n"));
-        let page = replaced(&page, Part::Peers, "\nothers\n");
-        assert_eq!(page, format!("# What\n\nsecond\n{PEERS}\nothers\n"));
+    fn each_part_is_written_anew_in_its_place_and_the_others_kept() {
+        let [targets, large, peers] = Part::ALL.map(Part::heading);
+        let page = replaced("", Part::Targets, &format!("{targets}\n\nfirst\n"));
+        assert_eq!(page, format!("{targets}\n\nfirst\n"));
+        let page = replaced(&page, Part::Peers, &format!("{peers}\n\nmany\n"));
+        let page = replaced(&page, Part::Large, &format!("{large}\n\nmore\n"));
+        let page = replaced(&page, Part::Targets, &format!("{targets}\n\nsecond\n"));
+        assert_eq!(page, format!("{targets}\n\nsecond\n\n{large}\n\nmore\n\n{peers}\n\nmany\n"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::postgres::cluster::Cluster;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use weir_log::{Driver, LogConfig, PostgresOptions, SystemClock, TopicInfo, TopicSpec};
+use weir_log::{Driver, LogConfig, SystemClock, TopicInfo, TopicSpec};
 use weir_runtime::Session;
 use weir_schema::{At, Partitioner, RecordsBuilder, TopicName, Transaction};
 
@@ -27,7 +27,7 @@ impl Store<'_> {
     pub(crate) fn place(self, folder: &Path) -> Driver {
         match self {
             Self::Embedded => Driver::sqlite(folder.join("log.db")),
-            Self::Postgres(cluster) => Driver::Postgres(PostgresOptions::new(cluster.schema())),
+            Self::Postgres(cluster) => cluster.place(&cluster.schema()),
         }
     }
 }

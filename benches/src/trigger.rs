@@ -24,7 +24,7 @@ return function(event, ctx)
   state.set('seen', ctx.key, seen)
   topics.append('out', {{key = ctx.key, value = {n = seen.n, id = event.id}}})
 end";
-const NOTHING: &str = "return function() end";
+pub(crate) const NOTHING: &str = "return function() end";
 const TELL: &str = "local log = require 'log'
 return function() log.info('started') end";
 

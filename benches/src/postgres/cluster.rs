@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use weir_log::conformance::server::{Server, folder};
+use weir_log::{Driver, PostgresOptions};
 
 const SETTINGS: &str = "-c fsync=on -c synchronous_commit=on -c shared_buffers=1GB -c max_wal_size=8GB";
 const SECONDS: u32 = 3;
@@ -24,10 +25,14 @@ impl Cluster {
         Ok(Self { server, folder, schemas: AtomicU32::new(0) })
     }
 
-    /// How a new log is connected to: each has a schema of its own.
+    /// The name of a schema for a new log.
     pub(crate) fn schema(&self) -> String {
-        let number = self.schemas.fetch_add(1, Ordering::Relaxed);
-        format!("{} schema=bench_{number}", self.server.conn())
+        format!("bench_{}", self.schemas.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Where the log in a schema is.
+    pub(crate) fn place(&self, schema: &str) -> Driver {
+        Driver::Postgres(PostgresOptions::new(format!("{} schema={schema}", self.server.conn())))
     }
 
     /// The folder with its socket.

@@ -46,20 +46,36 @@ CREATE TABLE members(
   name text COLLATE "C" NOT NULL, topic int NOT NULL, node int NOT NULL, PRIMARY KEY (name, topic, node));
 COMMENT ON TABLE members IS 'Which processes want partitions of a topic for a group.';
 
+-- Bytes as people read them.
+CREATE FUNCTION weir_text(bytes_ bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE STRICT AS $$
+BEGIN
+  RETURN convert_from(bytes_, 'UTF8');
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+  RETURN encode(bytes_, 'escape');
+END $$;
+
 CREATE VIEW event_view AS
   SELECT t.name AS topic, e.part AS partition, e.off AS "offset", to_timestamp(e.ts / 1000.0) AS time,
-    encode(e.key, 'escape') AS key, encode(e.value, 'escape') AS value, e.headers
+    weir_text(e.key) AS key, weir_text(e.value) AS value, e.headers
   FROM events e JOIN topics t ON t.id = e.topic;
 CREATE VIEW state_view AS
-  SELECT t.name AS "table", r.gen AS generation, encode(r.key, 'escape') AS key,
-    coalesce(encode(r.value, 'escape'), r.counter::text) AS value, to_timestamp(r.expires / 1000.0) AS expires
+  SELECT t.name AS "table", r.gen AS generation, weir_text(r.key) AS key,
+    coalesce(weir_text(r.value), r.counter::text) AS value, to_timestamp(r.expires / 1000.0) AS expires
   FROM rows r JOIN tables t ON t.id = r.tbl;
 CREATE VIEW position_view AS
   SELECT g.name AS "group", t.name AS topic, g.part AS partition, g.position, p.tail - g.position AS lag, g.epoch,
     g.incarnation, g.unclean, g.owned, g.node
   FROM positions g JOIN topics t ON t.id = g.topic JOIN partitions p ON p.topic = g.topic AND p.part = g.part;
-COMMENT ON VIEW event_view IS 'Events as text; bytes that are no ASCII are escaped.';
-COMMENT ON VIEW state_view IS 'Rows of state as text; bytes that are no ASCII are escaped.';
+COMMENT ON TABLE meta IS 'Counters: versions of the schema, the catalog and control entries, the last number of a writer and of an epoch.';
+COMMENT ON TABLE lanes IS 'The number and the result of the last batch of each process, so that one that is sent again tells what it came to.';
+COMMENT ON TABLE topics IS 'Topics as they were created; retention_ms is none where events are kept for good.';
+COMMENT ON TABLE partitions IS 'Of each partition the first offset that is kept, the next one, the last time (ms) and its bytes.';
+COMMENT ON TABLE events IS 'The events, by partition in the order of their offsets; ts is in ms, headers are in a form of Weir''s own.';
+COMMENT ON TABLE tables IS 'Names of the tables of state.';
+COMMENT ON TABLE rows IS 'Rows of state, by table and generation. stamp names the attempt that wrote the row; expires is in ms.';
+COMMENT ON TABLE positions IS 'Of each group and partition the next offset, the epoch that may move it, and the process that has it.';
+COMMENT ON VIEW event_view IS 'Events as text; bytes that are no UTF-8 are escaped.';
+COMMENT ON VIEW state_view IS 'Rows of state as text; bytes that are no UTF-8 are escaped.';
 COMMENT ON VIEW position_view IS 'Where each trigger stands, how far it is behind, and which process works on it.';
 
 -- What a range of state holds, as one value that differs if a row of it was written, came or went.
