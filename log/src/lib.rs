@@ -147,8 +147,9 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// The offset of the first event whose time is `time` or later; if there is none, the tail.
     async fn offset_at(&self, at: At, time: Millis) -> Result<Offset, LogError>;
 
-    /// News: tails, the catalog's version, control entries. Merged and lossy, so never the only way to progress;
-    /// commits of other processes arrive later (tens of milliseconds).
+    /// News: tails, the catalog's version, control entries. Merged; commits of other processes arrive later (tens of
+    /// milliseconds). They may be lost on the way, so they are never the only way to progress: the backend looks for
+    /// itself now and then ([`Capabilities::tells_within`]), or whoever follows a partition does.
     fn watch(&self) -> watch::Receiver<Hint>;
 
     /// Rows in one snapshot, in the order of the keys; expired ones too (see [`Versioned::expires`]).

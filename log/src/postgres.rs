@@ -214,6 +214,7 @@ fn capabilities(server: &Server, seat: Seat) -> Capabilities {
         dense: true,
         atomic_visibility: true,
         shared: true,
+        tells_within: Some(news::SELDOM),
         writer: seat.writer,
         limits: LogLimits::default(),
     }

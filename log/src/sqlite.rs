@@ -214,6 +214,7 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         dense: true,
         atomic_visibility: true,
         shared: true,
+        tells_within: Some(keeping::LOOK),
         writer,
         limits: LogLimits::default(),
     }

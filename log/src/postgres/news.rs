@@ -19,10 +19,12 @@ use weir_schema::{At, CatalogVersion, Offset, TopicId};
 
 /// Notifications of this process come no closer than this.
 const PACE: Duration = Duration::from_millis(3);
-/// How often to look while notifications come …
-const SELDOM: Duration = Duration::from_secs(1);
-/// … and while there is no connection that could bring them.
+/// How often to look while notifications come.
+pub(super) const SELDOM: Duration = Duration::from_secs(1);
+/// While there is no connection that could bring them: how long after news …
 const OFTEN: Duration = Duration::from_millis(25);
+/// … and twice as long after each look that finds none, up to this.
+const QUIET: Duration = Duration::from_millis(250);
 /// The server takes payloads of less than 8000 bytes.
 const PAYLOAD: usize = 7900;
 /// Stands for what does not fit.
@@ -179,26 +181,32 @@ async fn hear(shared: &Shared) -> Result<(), Failure> {
 
 /// Looks now and then.
 pub(super) async fn keep_looking(shared: Arc<Shared>) {
+    let mut pause = OFTEN;
     loop {
         let is_listening = shared.news.is_listening.load(Ordering::SeqCst);
-        tokio::time::sleep(if is_listening { SELDOM } else { OFTEN }).await;
-        if let Err(failure) = look(&shared).await {
-            let error = failure.into_log_error("look for news in", &shared.server.place);
-            tracing::debug!(%error, "trying again");
-        }
+        tokio::time::sleep(if is_listening { SELDOM } else { pause }).await;
+        pause = match look(&shared).await {
+            Ok(true) => OFTEN,
+            Ok(false) => (pause * 2).min(QUIET),
+            Err(failure) => {
+                let error = failure.into_log_error("look for news in", &shared.server.place);
+                tracing::debug!(%error, "trying again");
+                QUIET
+            }
+        };
     }
 }
 
-async fn look(shared: &Shared) -> Result<(), Failure> {
+/// Looks for news; whether there were any.
+async fn look(shared: &Shared) -> Result<bool, Failure> {
     let client = shared.server.client().await?;
     let news = topics::news(&client).await?;
-    merge(shared, news);
-    Ok(())
+    Ok(merge(shared, news))
 }
 
-fn merge(shared: &Shared, news: Hint) {
+fn merge(shared: &Shared, news: Hint) -> bool {
     let tails: Vec<_> = news.tails.into_iter().collect();
-    shared.hint.send_if_modified(|hint| hint.merge(&tails, news.catalog, news.control));
+    shared.hint.send_if_modified(|hint| hint.merge(&tails, news.catalog, news.control))
 }
 
 /// All that a hint tells, as it is in the database.

@@ -1,0 +1,5 @@
+//! The real binary on a real PostgreSQL server.
+
+mod postgres {
+    mod idle;
+}
