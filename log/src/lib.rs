@@ -28,18 +28,20 @@ mod scan;
 mod sqlite;
 mod steps;
 mod topic;
+mod versions;
 
 pub use capabilities::{Capabilities, LogLimits};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
-pub use open::{Driver, LogConfig, open};
+pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
-pub use postgres::{ConnString, PostgresOptions};
+pub use postgres::{ConnString, PostgresOptions, Surroundings};
 pub use resolve::resolve;
 pub use sqlite::{FaultPoint, Faults, SqliteOptions};
 pub use topic::{TopicInfo, TopicSpec};
+pub use versions::SchemaState;
 
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};

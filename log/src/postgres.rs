@@ -13,14 +13,19 @@ mod error;
 mod events;
 mod facts;
 mod groups;
+mod health;
+mod history;
 mod lane;
 mod membership;
 mod news;
 mod options;
+mod parameters;
+mod passfile;
 mod placement;
 mod plan;
 mod schema;
 mod state;
+mod surroundings;
 mod target;
 mod tls;
 mod topics;
@@ -29,6 +34,7 @@ use crate::batch;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::members::Members;
+use crate::versions::{Migration, SchemaState};
 use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
     ReadLimit, TopicInfo, TopicSpec,
@@ -37,6 +43,7 @@ use committer::{Committer, Job, Known};
 use connection::Server;
 use deadpool_postgres::Client;
 use error::Failure;
+use history::History;
 use lane::Lane;
 use news::News;
 use schema::Seat;
@@ -50,6 +57,7 @@ use weir_schema::{
 };
 
 pub use options::{ConnString, PostgresOptions};
+pub use surroundings::Surroundings;
 
 /// A log in PostgreSQL. See the module's docs.
 #[derive(Debug)]
@@ -67,6 +75,7 @@ pub(crate) struct PostgresLog {
 struct Shared {
     server: Server,
     seat: Seat,
+    history: History,
     lease: Duration,
     hint: watch::Sender<Hint>,
     news: News,
@@ -85,22 +94,30 @@ impl PostgresLog {
         app: Option<AppName>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
+        Self::open_as(options, app, clock, schema::MIGRATIONS).await
+    }
+
+    /// Likewise, as a program does that knows `migrations`.
+    async fn open_as(
+        options: PostgresOptions,
+        app: Option<AppName>,
+        clock: Arc<dyn Clock>,
+        migrations: &'static [Migration],
+    ) -> Result<Self, LogError> {
         let server = Server::new(&options)?;
         let keeper = Arc::new(Keeper::start().map_err(|error| no_thread(&server, error))?);
         let opening = {
-            let server = server.clone();
-            async move {
-                let mut client = server.client().await?;
-                let seat = schema::prepare(&mut client, &server, app.as_ref()).await?;
-                Ok::<_, Failure>((seat, news::first(&server).await?))
-            }
+            let (server, lease) = (server.clone(), options.lease);
+            async move { begin(&server, app.as_ref(), migrations, lease).await }
         };
         let opened = keeper.complete(opening).await.ok_or(LogError::Closed)?;
-        let (seat, hint) = opened.map_err(|failure| failure.into_log_error("open", &server.place))?;
+        let (seat, hint, history) =
+            opened.map_err(|failure| failure.into_log_error("open", &server.place))?;
         let capabilities = capabilities(&server, seat);
         let shared = Arc::new(Shared {
             server,
             seat,
+            history,
             lease: options.lease,
             hint: watch::Sender::new(hint),
             news: News::new(seat.space),
@@ -139,6 +156,7 @@ impl PostgresLog {
         if self.shared.is_closed() {
             return Err(LogError::Closed);
         }
+        self.shared.history.check(&self.shared.server.place)?;
         self.keeper.complete(task).await.ok_or(LogError::Closed)?
     }
 
@@ -184,6 +202,38 @@ impl Shared {
         self.hint.send_if_modified(|hint| hint.merge(tails, catalog, control));
         self.news.tell(tails, catalog, control);
     }
+}
+
+/// What the schema of `options` is and lacks; changes nothing.
+pub(crate) async fn schema_state(options: &PostgresOptions) -> Result<SchemaState, LogError> {
+    let server = Server::new(options)?;
+    let place = server.place.clone();
+    let keeper = Keeper::start().map_err(|error| no_thread(&server, error))?;
+    let look = async move {
+        let client = server.client().await?;
+        server.ask(&client, schema::state(&client, &server, schema::MIGRATIONS)).await
+    };
+    let state = keeper.complete(look).await.ok_or(LogError::Closed)?;
+    keeper.stop().await;
+    state.map_err(|failure| failure.into_log_error("look at the schema of", &place))
+}
+
+/// Takes a seat in the schema, and looks at what is there. Migrations may take their time, and so may those of another
+/// process that is before this one; otherwise the server is to answer soon.
+async fn begin(
+    server: &Server,
+    app: Option<&AppName>,
+    migrations: &'static [Migration],
+    lease: Duration,
+) -> Result<(Seat, Hint, History), Failure> {
+    let mut client = server.client().await?;
+    let state = server.ask(&client, schema::state(&client, server, migrations)).await?;
+    let cancel = client.cancel_token();
+    let prepare = schema::prepare(&mut client, server, app, migrations, lease);
+    let seat = if state.missing.is_empty() { server.within(cancel, prepare).await? } else { prepare.await? };
+    let (hint, tables) = server.ask(&client, topics::news(&client)).await?;
+    let timeline = server.ask(&client, async { Ok(history::timeline(&client).await) }).await?;
+    Ok((seat, hint, History::new(tables, timeline)))
 }
 
 /// Starts the committer's task.

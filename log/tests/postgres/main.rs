@@ -8,3 +8,4 @@ mod nodes;
 mod opening;
 mod proxy;
 mod readers;
+mod set_back;

@@ -25,6 +25,8 @@ struct Faults {
     /// So is every other connection then, and new ones are refused.
     then_close: AtomicBool,
     closed: watch::Sender<bool>,
+    /// Nothing passes, and nothing is told of it.
+    stalled: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -58,6 +60,16 @@ impl Proxy {
         self.swallow_next_answer();
     }
 
+    /// Lets nothing pass, as a server that hangs; new connections are taken and stay silent.
+    pub(crate) fn stall(&self) {
+        self.faults.stalled.send_replace(true);
+    }
+
+    /// Passes on what has gathered, and all that comes: for connections that were given up meanwhile too.
+    pub(crate) fn go_on(&self) {
+        self.faults.stalled.send_replace(false);
+    }
+
     /// Takes new connections again.
     pub(crate) fn open(&self) {
         self.faults.closed.send_replace(false);
@@ -73,6 +85,11 @@ impl Faults {
         }
         strikes
     }
+
+    async fn until_it_flows(&self) {
+        // the sender is this one's own
+        drop(self.stalled.subscribe().wait_for(|stalled| !stalled).await);
+    }
 }
 
 /// Passes bytes on both ways, until either end or a fault ends it.
@@ -87,6 +104,7 @@ async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>
                 Ok(n) if n > 0 => {
                     // it makes commits if it has ever prepared their statement
                     commits |= asked[..n].windows(CALL.len()).any(|window| window == CALL);
+                    faults.until_it_flows().await;
                     if server.write_all(&asked[..n]).await.is_err() { return }
                 }
                 _ => return,
@@ -94,6 +112,7 @@ async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>
             read = server.read(&mut answered) => match read {
                 Ok(n) if n > 0 => {
                     if commits && faults.strike() { return }
+                    faults.until_it_flows().await;
                     if client.write_all(&answered[..n]).await.is_err() { return }
                 }
                 _ => return,
