@@ -274,7 +274,12 @@ impl Home {
                 Err(LogError::Trimmed { earliest }) => Input::Trimmed { earliest },
                 Err(error) => {
                     let partition = place.at.partition;
-                    tracing::warn!(group = %place.group, partition, %error, "cannot read the topic");
+                    // it is tried again soon; that a server does not answer is said once, by whoever asks it
+                    if error.is_retryable() {
+                        tracing::debug!(group = %place.group, partition, %error, "cannot read the topic");
+                    } else {
+                        tracing::warn!(group = %place.group, partition, %error, "cannot read the topic");
+                    }
                     Input::ReadFailed { from }
                 }
             }
