@@ -275,6 +275,12 @@ fn no_thread(server: &Server, error: std::io::Error) -> LogError {
     LogError::Unavailable { operation, source: error.into(), retry: true }
 }
 
+/// A connection string in the form `key=value …`, to which more can be added.
+#[cfg(feature = "conformance")]
+pub(crate) fn in_words(conn: &str) -> Result<String, String> {
+    parameters::parse(conn).map(|said| parameters::to_words(&said))
+}
+
 #[async_trait::async_trait]
 impl Log for PostgresLog {
     fn capabilities(&self) -> &Capabilities {

@@ -23,8 +23,14 @@ pub(super) fn parse(text: &str) -> Result<Parameters, String> {
 
 /// The other way: as `key=value …`.
 pub(super) fn to_words(parameters: &Parameters) -> String {
-    let escaped = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
-    let words = parameters.iter().map(|(name, value)| format!("{name}='{}'", escaped(value)));
+    let words = parameters.iter().map(|(name, value)| {
+        let is_plain =
+            !value.is_empty() && value.chars().all(|c| c.is_ascii_alphanumeric() || "/._-,".contains(c));
+        if is_plain {
+            return format!("{name}={value}");
+        }
+        format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 

@@ -14,10 +14,8 @@ async fn behind(nodes: &Nodes, patience: Duration) -> (Fixture, Proxy, weir_sche
 }
 
 async fn behind_with(nodes: &Nodes, mut options: PostgresOptions) -> (Fixture, Proxy, weir_schema::At) {
-    let proxy = Proxy::new(&nodes.socket()).await;
-    let conn =
-        format!("host=127.0.0.1 port={} user=weir dbname=postgres schema={}", proxy.port, nodes.name());
-    options.conn = ConnString::new(conn);
+    let proxy = Proxy::new(&nodes.conn()).await;
+    options.conn = ConnString::new(proxy.conn(nodes));
     let f = nodes.with(options).await;
     let at = f.partition().await;
     f.append(at, &["first"]).await;
@@ -137,10 +135,10 @@ async fn a_commit_that_a_silent_server_leaves_open_is_known_when_it_answers_agai
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_silent_server_is_not_waited_for_at_the_start() {
     let nodes = Nodes::new().await;
-    let proxy = Proxy::new(&nodes.socket()).await;
+    let proxy = Proxy::new(&nodes.conn()).await;
     proxy.stall();
     let mut options = nodes.options();
-    options.conn = ConnString::new(format!("host=127.0.0.1 port={} user=weir connect_timeout=1", proxy.port));
+    options.conn = ConnString::new(format!("{} connect_timeout=1", proxy.conn(&nodes)));
     let said = refusal(options, None).await;
     assert!(said.contains("the server has not answered for 1s"), "{said}");
 }

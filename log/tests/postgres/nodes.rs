@@ -39,13 +39,6 @@ impl Nodes {
         self.schema.conn()
     }
 
-    /// The folder of the server's socket.
-    pub(crate) fn socket(&self) -> String {
-        let conn = self.conn();
-        let host = conn.split(' ').find_map(|word| word.strip_prefix("host=")).expect("it has one");
-        host.to_owned()
-    }
-
     /// One more log.
     pub(crate) async fn node(&self) -> Fixture {
         self.with(self.options()).await
