@@ -18,6 +18,7 @@ mod history;
 mod lane;
 mod membership;
 mod news;
+mod opening;
 mod options;
 mod parameters;
 mod passfile;
@@ -34,7 +35,7 @@ use crate::batch;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::members::Members;
-use crate::versions::{Migration, SchemaState};
+use crate::versions::Migration;
 use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
     ReadLimit, TopicInfo, TopicSpec,
@@ -56,7 +57,10 @@ use weir_schema::{
     Transaction, Versioned,
 };
 
+pub(crate) use opening::schema_state;
 pub use options::{ConnString, PostgresOptions};
+#[cfg(feature = "conformance")]
+pub(crate) use parameters::in_words;
 pub use surroundings::Surroundings;
 
 /// A log in PostgreSQL. See the module's docs.
@@ -105,15 +109,15 @@ impl PostgresLog {
         migrations: &'static [Migration],
     ) -> Result<Self, LogError> {
         let server = Server::new(&options)?;
-        let keeper = Arc::new(Keeper::start().map_err(|error| no_thread(&server, error))?);
+        let keeper = Arc::new(Keeper::start().map_err(|error| opening::no_thread(&server, error))?);
         let opening = {
             let (server, lease) = (server.clone(), options.lease);
-            async move { begin(&server, app.as_ref(), migrations, lease).await }
+            async move { opening::begin(&server, app.as_ref(), migrations, lease).await }
         };
         let opened = keeper.complete(opening).await.ok_or(LogError::Closed)?;
         let (seat, hint, history) =
             opened.map_err(|failure| failure.into_log_error("open", &server.place))?;
-        let capabilities = capabilities(&server, seat);
+        let capabilities = opening::capabilities(&server, seat);
         let shared = Arc::new(Shared {
             server,
             seat,
@@ -204,38 +208,6 @@ impl Shared {
     }
 }
 
-/// What the schema of `options` is and lacks; changes nothing.
-pub(crate) async fn schema_state(options: &PostgresOptions) -> Result<SchemaState, LogError> {
-    let server = Server::new(options)?;
-    let place = server.place.clone();
-    let keeper = Keeper::start().map_err(|error| no_thread(&server, error))?;
-    let look = async move {
-        let client = server.client().await?;
-        server.ask(&client, schema::state(&client, &server, schema::MIGRATIONS)).await
-    };
-    let state = keeper.complete(look).await.ok_or(LogError::Closed)?;
-    keeper.stop().await;
-    state.map_err(|failure| failure.into_log_error("look at the schema of", &place))
-}
-
-/// Takes a seat in the schema, and looks at what is there. Migrations may take their time, and so may those of another
-/// process that is before this one; otherwise the server is to answer soon.
-async fn begin(
-    server: &Server,
-    app: Option<&AppName>,
-    migrations: &'static [Migration],
-    lease: Duration,
-) -> Result<(Seat, Hint, History), Failure> {
-    let mut client = server.client().await?;
-    let state = server.ask(&client, schema::state(&client, server, migrations)).await?;
-    let cancel = client.cancel_token();
-    let prepare = schema::prepare(&mut client, server, app, migrations, lease);
-    let seat = if state.missing.is_empty() { server.within(cancel, prepare).await? } else { prepare.await? };
-    let (hint, tables) = server.ask(&client, topics::news(&client)).await?;
-    let timeline = server.ask(&client, async { Ok(history::timeline(&client).await) }).await?;
-    Ok((seat, hint, History::new(tables, timeline)))
-}
-
 /// Starts the committer's task.
 fn start(
     shared: &Arc<Shared>,
@@ -254,31 +226,6 @@ fn start(
         ended.send(()).unwrap_or(());
     });
     end
-}
-
-fn capabilities(server: &Server, seat: Seat) -> Capabilities {
-    Capabilities {
-        driver: "postgres",
-        place: server.place.clone(),
-        durability: "a commit is on the server's disk when it resolves (synchronous_commit=on)",
-        dense: true,
-        atomic_visibility: true,
-        shared: true,
-        tells_within: Some(news::SELDOM),
-        writer: seat.writer,
-        limits: LogLimits::default(),
-    }
-}
-
-fn no_thread(server: &Server, error: std::io::Error) -> LogError {
-    let operation = format!("start a thread for log {}", server.place);
-    LogError::Unavailable { operation, source: error.into(), retry: true }
-}
-
-/// A connection string in the form `key=value …`, to which more can be added.
-#[cfg(feature = "conformance")]
-pub(crate) fn in_words(conn: &str) -> Result<String, String> {
-    parameters::parse(conn).map(|said| parameters::to_words(&said))
 }
 
 #[async_trait::async_trait]

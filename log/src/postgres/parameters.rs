@@ -34,6 +34,12 @@ pub(super) fn to_words(parameters: &Parameters) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// A connection string in the form `key=value …`, to which more can be added.
+#[cfg(feature = "conformance")]
+pub(crate) fn in_words(conn: &str) -> Result<String, String> {
+    parse(conn).map(|said| to_words(&said))
+}
+
 /// `[USER[:PASSWORD]@][HOST[:PORT],…][/DATABASE][?NAME=VALUE&…]`
 fn from_url(rest: &str) -> Result<Parameters, String> {
     let mut parameters = Parameters::new();
