@@ -61,7 +61,7 @@ pub(crate) async fn open(project: &Project, wait: Duration) -> anyhow::Result<Ar
             Err(error) => error,
         };
         if !error.is_retryable() || Instant::now() + PAUSE > end {
-            return Err(with_remedy(error, &config.driver, wait));
+            return Err(with_remedy(&error, &config.driver, wait));
         }
         if !is_told {
             tracing::warn!(%error, "the log cannot be reached; trying for up to {wait:?}");
@@ -71,10 +71,10 @@ pub(crate) async fn open(project: &Project, wait: Duration) -> anyhow::Result<Ar
     }
 }
 
-/// A server that is not there may come.
-pub(crate) fn with_remedy(error: LogError, driver: &Driver, wait: Duration) -> anyhow::Error {
+/// A server that is not there may come. In one text, as the error's has its cause in it already.
+pub(crate) fn with_remedy(error: &LogError, driver: &Driver, wait: Duration) -> anyhow::Error {
     if !matches!(driver, Driver::Postgres(_)) || !error.is_retryable() {
-        return error.into();
+        return anyhow::anyhow!("{error}");
     }
     let remedy = if wait.is_zero() { " (weir start --wait 60s keeps trying)" } else { "" };
     anyhow::anyhow!("{error}; see that the server is up and can be reached from here{remedy}")

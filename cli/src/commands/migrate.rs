@@ -18,7 +18,7 @@ pub(super) async fn run(global: &Global, migrate: &Migrate) -> anyhow::Result<()
     let project = Project::open(global, None, mode, &flags)?;
     let driver = log::config(&project).driver;
     let state = weir_log::schema_state(&driver).await;
-    let state = state.map_err(|error| log::with_remedy(error, &driver, Duration::ZERO))?;
+    let state = state.map_err(|error| log::with_remedy(&error, &driver, Duration::ZERO))?;
     let is_done = !migrate.plan && !state.missing.is_empty();
     if is_done {
         log::open(&project, Duration::ZERO).await?.close().await?;

@@ -67,8 +67,9 @@ pub(super) async fn attend(shared: Arc<Shared>) {
         let groups = shared.members.groups();
         let result = round(&shared, &groups, &mut lease).await;
         match &result {
-            Ok(()) if is_troubled => tracing::info!("the leases and groups of this process are kept again"),
-            Err(error) if !is_troubled => {
+            Ok(()) if is_troubled => tracing::debug!("the leases and groups of this process are kept again"),
+            // that the server does not answer is said already
+            Err(error) if !is_troubled && !error.is_retryable() => {
                 tracing::warn!(%error, "could not keep the lease and the groups of this process; trying until it can");
             }
             Ok(()) | Err(_) => {}

@@ -41,7 +41,9 @@ pub(super) async fn run(replays: Replays) {
             Ok(is_busy) => is_busy,
             Err(ReplayError::Log(LogError::Closed)) => return,
             Err(error) => {
-                if !was_troubled {
+                // that a log's server does not answer is said by whoever asks it
+                let is_said = matches!(&error, ReplayError::Log(error) if error.is_retryable());
+                if !was_troubled && !is_said {
                     tracing::warn!(%error, "cannot look after the replays; trying until it can");
                 }
                 true
