@@ -52,16 +52,33 @@ async fn a_process_that_has_only_read_what_is_gone_finds_it_out_too() {
     let mut hints = reader.log.watch();
     drop(hints.wait_for(|hint| hint.tails.get(&at) == Some(&Offset(2))).await.expect("it is told"));
     nodes.stranger.batch_execute("UPDATE partitions SET tail = 1").await.expect("set back");
-    // it looks now and then
+    let said = refusal(&reader).await;
+    assert!(said.contains("ends at 1, and had events up to 2"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_whose_tables_were_made_anew_does_not_go_on() {
+    let nodes = Nodes::new().await;
+    let f = nodes.node().await;
+    let anew = format!("SET client_min_messages = error; DROP SCHEMA {} CASCADE", nodes.name());
+    nodes.stranger.batch_execute(&anew).await.expect("dropped");
+    let other = nodes.node().await;
+    let said = refusal(&f).await;
+    assert!(said.contains("its tables are not those that it had"), "{said}");
+    other.partition().await;
+}
+
+/// What it says when it does not go on: it looks now and then.
+async fn refusal(f: &Fixture) -> String {
     let refused = async {
         loop {
-            if let Err(error) = reader.log.topics().await {
-                break error;
+            match f.log.topics().await {
+                Err(error) if error.to_string().contains("it has been set back") => break error.to_string(),
+                Ok(_) | Err(_) => {}
             }
         }
     };
-    let error = timeout(PATIENCE, refused).await.expect("it looks");
-    assert!(error.to_string().contains("ends at 1, and had events up to 2"), "{error}");
+    timeout(PATIENCE, refused).await.expect("it looks")
 }
 
 /// A server that becomes a replica, and is promoted: what it has is all there, but another might have lacked something.
