@@ -160,7 +160,6 @@ impl PostgresLog {
         if self.shared.is_closed() {
             return Err(LogError::Closed);
         }
-        self.shared.history.check(&self.shared.server.place)?;
         self.keeper.complete(task).await.ok_or(LogError::Closed)?
     }
 
@@ -197,6 +196,7 @@ impl Shared {
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        self.history.check(&self.server.place)?;
         let done = self.server.with(work).await;
         done.map_err(|failure| failure.into_log_error(operation, &self.server.place))
     }

@@ -79,6 +79,8 @@ pub(super) async fn attend(shared: Arc<Shared>) {
 }
 
 async fn round(shared: &Arc<Shared>, groups: &[GroupName], lease: &mut Lease) -> Result<(), LogError> {
+    // a process that does not go on lets its lease end, so that others can have its partitions
+    shared.history.check(&shared.server.place)?;
     let renewed = lease.renew(shared).await;
     renewed.map_err(|failure| failure.into_log_error("renew a lease in", &shared.server.place))?;
     if groups.is_empty() {

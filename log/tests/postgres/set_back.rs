@@ -3,9 +3,10 @@
 use super::groups::Member;
 use super::nodes::{Nodes, PATIENCE};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::timeout;
 use weir_log::conformance::server::{Server, folder};
-use weir_log::conformance::{Fixture, events, offsets};
+use weir_log::conformance::{Fixture, events, key, offsets, saw};
 use weir_log::{Change, CommitError, Driver, LogConfig, ManualClock, PostgresOptions};
 use weir_schema::{At, Offset};
 
@@ -46,7 +47,8 @@ async fn a_process_whose_commits_are_gone_does_not_go_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_that_has_only_read_what_is_gone_finds_it_out_too() {
     let nodes = Nodes::new().await;
-    let (f, reader) = (nodes.node().await, nodes.node().await);
+    let options = PostgresOptions { lease: Duration::from_millis(500), ..nodes.options() };
+    let (f, reader) = (nodes.node().await, nodes.with(options).await);
     let at = f.partition().await;
     f.append(at, &["a", "b"]).await;
     let mut hints = reader.log.watch();
@@ -54,6 +56,13 @@ async fn a_process_that_has_only_read_what_is_gone_finds_it_out_too() {
     nodes.stranger.batch_execute("UPDATE partitions SET tail = 1").await.expect("set back");
     let said = refusal(&reader).await;
     assert!(said.contains("ends at 1, and had events up to 2"), "{said}");
+    let mut read_only = reader.transaction();
+    read_only.reads.push(saw(&key("t", "n"), None));
+    let checked = reader.commit(read_only).await;
+    assert!(matches!(checked, Err(CommitError::Unavailable(_))), "{checked:?}");
+    // what it held, others can have
+    let writer = reader.log.capabilities().writer.0;
+    nodes.until(&format!("SELECT until < now() FROM nodes WHERE node = {writer}")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
