@@ -1,6 +1,7 @@
 //! The admin API as commands use it: of a server, or of a node in this process, on the log alone.
 
 use crate::args::Global;
+use crate::log;
 use crate::node::{Node, NodeOptions, RunTriggers};
 use crate::project::Project;
 use crate::run_file::Running;
@@ -12,6 +13,7 @@ use futures::stream::BoxStream;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use std::time::Duration;
 use tower::ServiceExt as _;
 use weir_config::{Flags, Mode};
 
@@ -60,9 +62,11 @@ impl Api {
             let own = project.config().admin.token.as_ref().map(|t| t.reveal().to_owned());
             return Self::remote(&running.admin, token.or(own));
         }
-        terminal::which_log(&format!("{env} · {}", project.log_place()));
+        terminal::which_log(&format!("{env} · {}", log::place(&project)));
         let triggers = if needs == Needs::Triggers { RunTriggers::Hold } else { RunTriggers::No };
-        let node = Node::start(&project, NodeOptions { listeners: Vec::new(), triggers }).await?;
+        let node =
+            Node::start(&project, NodeOptions { listeners: Vec::new(), triggers, wait: Duration::ZERO })
+                .await?;
         // who may open the file needs no token
         let mut admin = node.admin.clone();
         let open = weir_gateway::AdminSettings { token: String::new(), ..(*admin.settings).clone() };

@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Dev(Dev),
     /// Serve a project for production
     Start(Start),
+    /// Bring the log's schema up to date, as the next start would, or say what that would be
+    Migrate(Migrate),
     /// Load the configuration and compile every function, touch nothing; all mistakes at once
     Check {
         /// The project's folder
@@ -183,11 +185,24 @@ pub(crate) struct Dev {
 pub(crate) struct Start {
     /// The project's folder
     pub(crate) dir: Option<PathBuf>,
+    /// Keep trying for so long to reach the log's server, instead of giving up at once
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) wait: Option<String>,
     /// How long requests that have begun may take at a stop
     #[arg(long, value_name = "DURATION", default_value = "30s")]
-    pub(crate) wait: String,
+    pub(crate) grace: String,
     #[command(flatten)]
     pub(crate) serve: Serve,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Migrate {
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// The log, over what the configuration says: sqlite or postgres://…
+    #[arg(long, value_name = "LOG")]
+    pub(crate) log: Option<String>,
 }
 
 #[derive(Args, Debug)]

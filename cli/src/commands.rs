@@ -7,6 +7,7 @@ mod config;
 mod events;
 mod functions;
 mod init;
+mod migrate;
 mod parked;
 mod replay;
 mod state;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Init(init) => init::run(&init)?,
+        Command::Migrate(migrate) => migrate::run(global, &migrate).await?,
         Command::Check { dir } => check::run(global, dir.as_deref())?,
         Command::Config { action } => config::run(global, &action)?,
         Command::Version => output::line(&format!("weir {}", env!("CARGO_PKG_VERSION"))),
@@ -65,6 +67,7 @@ async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Resul
         Command::Replay(replay) => return replay::run(api, &replay, json).await,
         Command::State { action } => state::run(api, action, json).await?,
         Command::Init(_)
+        | Command::Migrate(_)
         | Command::Check { .. }
         | Command::Config { .. }
         | Command::Version

@@ -6,6 +6,7 @@ mod api;
 mod args;
 mod commands;
 mod listeners;
+mod log;
 mod logging;
 mod node;
 mod numbers;

@@ -11,10 +11,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use weir_gateway::{Admin, AdminSettings, Calls, Router};
-use weir_log::{Driver, Log, LogConfig, SystemClock, TopicSpec};
+use weir_log::{Log, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::TopicName;
 use weir_triggers::{Passed, PumpHandle, Replays, Trigger, Triggers, pump_channel};
@@ -38,6 +39,8 @@ pub(crate) struct NodeOptions {
     /// One listener per worker, or none, for a node with one worker that serves nothing.
     pub(crate) listeners: Vec<std::net::TcpListener>,
     pub(crate) triggers: RunTriggers,
+    /// How long to wait for a log that cannot be reached.
+    pub(crate) wait: Duration,
 }
 
 /// What becomes of the triggers.
@@ -57,7 +60,7 @@ impl Node {
         let (root, env) = (project.root.clone(), project.function_env());
         let settings = Arc::new(project.gateway_settings());
         let served = tokio::task::spawn_blocking(move || load(&root, &env, None));
-        let log = open_log(project).await?;
+        let log = crate::log::open(project, options.wait).await?;
         let otlp = project.config().telemetry.otlp.as_ref();
         let otlp =
             otlp.map(|url| Otlp::new(url, project.config().app_name.as_str())).transpose()?.map(Arc::new);
@@ -174,23 +177,6 @@ fn without_routes(root: &Path, mistakes: &[String]) -> (Arc<Code>, Arc<Router>) 
         tracing::error!("{mistake}");
     }
     (Arc::new(Code::load(root)), Arc::default())
-}
-
-async fn open_log(project: &Project) -> anyhow::Result<Arc<dyn Log>> {
-    let driver = match &project.config().log {
-        weir_config::LogStorage::Memory => Driver::Memory,
-        weir_config::LogStorage::Sqlite => {
-            let dir = project.data_dir();
-            std::fs::create_dir_all(&dir).with_context(|| format!("make the folder {}", dir.display()))?;
-            Driver::Sqlite { path: dir.join("log.db"), options: weir_log::SqliteOptions::default() }
-        }
-        weir_config::LogStorage::Postgres(conn) => {
-            Driver::Postgres(weir_log::PostgresOptions::new(conn.reveal()))
-        }
-    };
-    let app = Some(project.config().app_name.clone());
-    let log = weir_log::open(LogConfig { driver, app, clock: Arc::new(SystemClock) }).await;
-    log.with_context(|| format!("open the log {}", project.log_place()))
 }
 
 fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Session {

@@ -5,6 +5,7 @@ use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use weir_config::{Config, Flags, Input, Loaded, Mode};
+use weir_log::Surroundings;
 use weir_schema::FunctionName;
 
 /// Where the configuration is, from the project's folder.
@@ -19,6 +20,8 @@ pub(crate) struct Project {
     pub(crate) text: String,
     pub(crate) loaded: Loaded,
     pub(crate) mode: Mode,
+    /// For the log's driver.
+    pub(crate) surroundings: Surroundings,
 }
 
 impl Project {
@@ -47,7 +50,8 @@ impl Project {
             flags,
         };
         let loaded = Config::load(&input)?;
-        Ok(Self { root, file, text, loaded, mode })
+        let surroundings = Surroundings::new(&variables);
+        Ok(Self { root, file, text, loaded, mode, surroundings })
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -57,15 +61,6 @@ impl Project {
     /// The folder of Weir's own data.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.root.join(&self.config().data_dir)
-    }
-
-    /// Where the log is, for people.
-    pub(crate) fn log_place(&self) -> String {
-        match &self.config().log {
-            weir_config::LogStorage::Memory => "memory".to_owned(),
-            weir_config::LogStorage::Postgres(conn) => weir_log::PostgresOptions::new(conn.reveal()).place(),
-            weir_config::LogStorage::Sqlite => self.data_dir().join("log.db").display().to_string(),
-        }
     }
 
     /// What `weir_gateway` is told.

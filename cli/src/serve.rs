@@ -15,8 +15,17 @@ use tokio_util::task::TaskTracker;
 use weir_config::{Flags, Mode};
 use weir_gateway::{WriteProxy, admin_router, health_router, write_proxy};
 
-/// How long what has begun may take at a stop, in development.
-const DEV_WAIT: Duration = Duration::from_secs(5);
+/// How long to wait at the start and at the end.
+#[derive(Clone, Copy)]
+struct Patience {
+    /// For a log that cannot be reached.
+    wait: Duration,
+    /// For what has begun, at a stop.
+    grace: Duration,
+}
+
+/// In development.
+const DEV: Patience = Patience { wait: Duration::ZERO, grace: Duration::from_secs(5) };
 
 pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
     let project = Project::open(global, dev.dir.as_deref(), Mode::Dev, &flags(&dev.serve))?;
@@ -27,13 +36,15 @@ pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
     let reopen = move || Project::open(&global_again, dir.as_deref(), Mode::Dev, &flags);
     let poll = dev.poll;
     let watch = move |project, node: &Node| reload::watch(project, node, poll, reopen).map(Some);
-    serve(global, project, &dev.serve, DEV_WAIT, watch).await
+    serve(global, project, &dev.serve, DEV, watch).await
 }
 
 pub(crate) async fn start(global: &Global, start: &Start) -> anyhow::Result<()> {
-    let wait = weir_schema::parse_duration(&start.wait).context("--wait")?;
+    let grace = weir_schema::parse_duration(&start.grace).context("--grace")?;
+    let wait = start.wait.as_deref().map(weir_schema::parse_duration).transpose().context("--wait")?;
+    let patience = Patience { wait: wait.unwrap_or_default(), grace };
     let project = Project::open(global, start.dir.as_deref(), Mode::Start, &flags(&start.serve))?;
-    serve(global, project, &start.serve, wait, |_, _| Ok(None)).await
+    serve(global, project, &start.serve, patience, |_, _| Ok(None)).await
 }
 
 fn flags(serve: &Serve) -> Flags {
@@ -64,7 +75,7 @@ async fn serve(
     global: &Global,
     project: Project,
     options: &Serve,
-    wait: Duration,
+    patience: Patience,
     watch: impl FnOnce(Project, &Node) -> anyhow::Result<Option<Watching>>,
 ) -> anyhow::Result<()> {
     let is_dev = project.mode == Mode::Dev;
@@ -76,7 +87,7 @@ async fn serve(
         options.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let listeners = Listeners::bind(project.config(), workers.max(1))?;
     let addresses = listeners.addresses()?;
-    let run = NodeOptions { listeners: listeners.gateway, triggers: RunTriggers::Yes };
+    let run = NodeOptions { listeners: listeners.gateway, triggers: RunTriggers::Yes, wait: patience.wait };
     let node = Node::start(&project, run).await?;
     let edges = TaskTracker::new();
     let shutdown = node.shutdown();
@@ -93,22 +104,22 @@ async fn serve(
     tracing::info!("stopping: what has begun may end (again Ctrl-C ends at once)");
     drop(watching);
     edges.close();
-    stop(node, &edges, wait, &mut signals).await?;
+    stop(node, &edges, patience.grace, &mut signals).await?;
     run_file.remove();
     Ok(())
 }
 
-async fn stop(node: Node, edges: &TaskTracker, wait: Duration, signals: &mut Signals) -> anyhow::Result<()> {
+async fn stop(node: Node, edges: &TaskTracker, grace: Duration, signals: &mut Signals) -> anyhow::Result<()> {
     let stopping = async {
         let stopped = node.stop().await;
         edges.wait().await;
         stopped
     };
     tokio::select! {
-        stopped = tokio::time::timeout(wait, stopping) => match stopped {
+        stopped = tokio::time::timeout(grace, stopping) => match stopped {
             Ok(stopped) => stopped,
             Err(_) => {
-                tracing::warn!("not everything ended within {wait:?}; what was committed is safe");
+                tracing::warn!("not everything ended within {grace:?}; what was committed is safe");
                 Ok(())
             }
         },

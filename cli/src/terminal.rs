@@ -1,6 +1,7 @@
 //! What a server tells whoever started it.
 
 use crate::listeners::Addresses;
+use crate::log;
 use crate::node::Node;
 use crate::project::Project;
 use crate::run_file::url;
@@ -40,9 +41,9 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
 
 fn log_line(project: &Project) -> String {
     match &project.config().log {
-        weir_config::LogStorage::Postgres(_) => project.log_place(),
+        weir_config::LogStorage::Postgres(_) => log::place(project),
         weir_config::LogStorage::Memory => "log in memory: gone at the end".to_owned(),
-        weir_config::LogStorage::Sqlite => format!("sqlite {}", project.log_place()),
+        weir_config::LogStorage::Sqlite => format!("sqlite {}", log::place(project)),
     }
 }
 

@@ -97,7 +97,7 @@ pub const KEYS: &[Key] = &[
         "logStorage.*.connString",
         "URL or `key=value …`",
         Absent("none"),
-        "For driver `postgres`: how to connect. Among the parameters, `schema` names the schema that holds the log (`weir`)",
+        "For driver `postgres`: how to connect, as libpq has it. See [below](#how-a-postgresql-server-is-connected-to)",
         "\"${DATABASE_URL}\"",
     ),
     key(

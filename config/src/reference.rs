@@ -36,6 +36,39 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Data", "weir.dataDir"),
 ];
 
+const POSTGRES: &str = "
+## How a PostgreSQL server is connected to
+
+`connString` and `--log` take `postgres://USER:PASSWORD@HOST:PORT/DATABASE?NAME=VALUE&…` or `host=… dbname=… user=…`, as
+libpq reads them: every part of a URL may be percent-encoded, and several hosts are tried in turn. Any part may be left
+out, all of them in `postgres://`.
+
+| parameter | variable | without both |
+|---|---|---|
+| `host`, `hostaddr` | `PGHOST`, `PGHOSTADDR` | a socket in `/var/run/postgresql` or `/tmp`, else `localhost` |
+| `port` | `PGPORT` | 5432 |
+| `dbname` | `PGDATABASE` | the user's name |
+| `user` | `PGUSER` | the user that weir runs as |
+| `password` | `PGPASSWORD` | from the password file |
+| `passfile` | `PGPASSFILE` | `~/.pgpass`, if only its owner may read it; the first host that a line fits decides |
+| `sslmode` | `PGSSLMODE` | `prefer`; others: `disable`, `require`, `verify-ca`, `verify-full` |
+| `sslrootcert` | `PGSSLROOTCERT` | the certificates that the system trusts, as with `system` |
+| `sslnegotiation` | `PGSSLNEGOTIATION` | `postgres` |
+| `channel_binding` | `PGCHANNELBINDING` | `prefer` |
+| `connect_timeout` (seconds) | `PGCONNECT_TIMEOUT` | 5 |
+| `tcp_user_timeout` (milliseconds) | | 5000 |
+| `keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries` | | on, 15 s, 5 s, 3 times |
+| `options` | `PGOPTIONS` | none |
+| `application_name` | `PGAPPNAME` | `weir` |
+| `target_session_attrs` | `PGTARGETSESSIONATTRS` | `any` |
+| `load_balance_hosts` | `PGLOADBALANCEHOSTS` | `disable` |
+| `schema` | | `weir`: the schema that holds the log, made if there is none; applications with schemas of their own share a database |
+
+What the string says wins over a variable. Service files and client certificates are not served: where a variable asks
+for them (`PGSERVICE`, `PGSSLCERT`, `PGREQUIREAUTH`, …), weir names it and does not start. Connections are encrypted but
+nobody is verified with `require`; `require` with `sslrootcert` is `verify-ca`, as in libpq.
+";
+
 /// The text of `docs/config.md`.
 fn reference() -> String {
     let mut out = HEAD.to_owned();
@@ -45,6 +78,7 @@ fn reference() -> String {
             describe(&mut out, key);
         }
     }
+    out.push_str(POSTGRES);
     out
 }
 

@@ -1,5 +1,6 @@
 //! What a backend promises, as data.
 
+use std::time::Duration;
 use weir_schema::WriterId;
 
 /// What differs between backends.
@@ -17,6 +18,10 @@ pub struct Capabilities {
     pub atomic_visibility: bool,
     /// Whether other processes may write the same log while this one has it open.
     pub shared: bool,
+    /// How long news may take at most to come to [`Log::watch`](crate::Log::watch) while the storage answers, because the
+    /// backend itself looks for what it was not told of. None: it does not look, so whoever follows a partition has to read
+    /// now and then.
+    pub tells_within: Option<Duration>,
     /// This process's number, for transaction ids.
     pub writer: WriterId,
     /// What is refused as too large.

@@ -28,18 +28,20 @@ mod scan;
 mod sqlite;
 mod steps;
 mod topic;
+mod versions;
 
 pub use capabilities::{Capabilities, LogLimits};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
-pub use open::{Driver, LogConfig, open};
+pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
-pub use postgres::{ConnString, PostgresOptions};
+pub use postgres::{ConnString, PostgresOptions, Surroundings};
 pub use resolve::resolve;
 pub use sqlite::{FaultPoint, Faults, SqliteOptions};
 pub use topic::{TopicInfo, TopicSpec};
+pub use versions::SchemaState;
 
 use std::sync::Arc;
 use tokio::sync::{oneshot, watch};
@@ -147,8 +149,9 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// The offset of the first event whose time is `time` or later; if there is none, the tail.
     async fn offset_at(&self, at: At, time: Millis) -> Result<Offset, LogError>;
 
-    /// News: tails, the catalog's version, control entries. Merged and lossy, so never the only way to progress;
-    /// commits of other processes arrive later (tens of milliseconds).
+    /// News: tails, the catalog's version, control entries. Merged; commits of other processes arrive later (tens of
+    /// milliseconds). They may be lost on the way, so they are never the only way to progress: the backend looks for
+    /// itself now and then ([`Capabilities::tells_within`]), or whoever follows a partition does.
     fn watch(&self) -> watch::Receiver<Hint>;
 
     /// Rows in one snapshot, in the order of the keys; expired ones too (see [`Versioned::expires`]).

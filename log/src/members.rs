@@ -6,7 +6,7 @@
 use crate::{Change, Membership, MembershipEnd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use weir_schema::{At, Epoch, GroupName};
 
@@ -35,8 +35,8 @@ struct Member {
     waiting: bool,
     /// What it was assigned and has not lost.
     held: BTreeMap<At, Epoch>,
-    /// What of it is to go to another process.
-    revoked: BTreeSet<At>,
+    /// What of it is to go to another process, and since when it knows.
+    revoked: BTreeMap<At, Instant>,
     changes: mpsc::Sender<Change>,
 }
 
@@ -59,7 +59,7 @@ impl Members {
         list.last += 1;
         let number = list.last;
         let group = group.clone();
-        let (held, revoked) = (BTreeMap::new(), BTreeSet::new());
+        let (held, revoked) = (BTreeMap::new(), BTreeMap::new());
         list.members.push(Member { number, group, claims, waiting: true, held, revoked, changes });
         Some(Joined { number, membership: Membership::new(received, ends), ends: served })
     }
@@ -108,7 +108,7 @@ impl Members {
     pub(crate) fn released(&self, number: u64, at: At) {
         if let Some(member) = self.lock().members.iter_mut().find(|m| m.number == number) {
             member.held.remove(&at);
-            if !member.revoked.remove(&at) {
+            if member.revoked.remove(&at).is_none() {
                 member.claims.retain(|claim| *claim != at);
             }
         }
@@ -144,14 +144,17 @@ impl Members {
         stakes
     }
 
-    /// Tells who holds `at` of `group` that another process is to have it; once.
-    pub(crate) fn revoke(&self, group: &GroupName, at: At, within: Duration) {
+    /// Tells who holds `at` of `group` that another process is to have it; once. How long ago that was.
+    pub(crate) fn revoke(&self, group: &GroupName, at: At, within: Duration) -> Duration {
         let mut list = self.lock();
         let holder = list.members.iter_mut().find(|m| m.group == *group && m.held.contains_key(&at));
-        if let Some(holder) = holder.filter(|holder| !holder.revoked.contains(&at)) {
-            holder.revoked.insert(at);
-            holder.tell(Change::Revoking { at, within });
+        let Some(holder) = holder else { return Duration::ZERO };
+        if let Some(asked) = holder.revoked.get(&at) {
+            return asked.elapsed();
         }
+        holder.revoked.insert(at, Instant::now());
+        holder.tell(Change::Revoking { at, within });
+        Duration::ZERO
     }
 
     /// Tells who holds `at` of `group` that another process has it.

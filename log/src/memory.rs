@@ -14,6 +14,7 @@ use crate::{
     MembershipEnd, ReadLimit, TopicInfo, TopicSpec,
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use store::Store;
 use tokio::sync::{mpsc, watch};
 use weir_schema::{
@@ -51,6 +52,7 @@ impl MemoryLog {
             dense: true,
             atomic_visibility: true,
             shared: false,
+            tells_within: Some(Duration::ZERO),
             writer: WriterId(1),
             limits: LogLimits::default(),
         };

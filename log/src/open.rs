@@ -1,9 +1,9 @@
 //! The registry of backends: the one place that knows them all.
 
 use crate::memory::MemoryLog;
-use crate::postgres::{PostgresLog, PostgresOptions};
-use crate::sqlite::{SqliteLog, SqliteOptions};
-use crate::{Clock, Log, LogError};
+use crate::postgres::{self, PostgresLog, PostgresOptions};
+use crate::sqlite::{self, SqliteLog, SqliteOptions};
+use crate::{Clock, Log, LogError, SchemaState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_schema::AppName;
@@ -57,6 +57,20 @@ pub async fn open(config: LogConfig) -> Result<Arc<dyn Log>, LogError> {
         }
         Driver::Postgres(options) => Arc::new(PostgresLog::open(options, config.app, config.clock).await?),
     })
+}
+
+/// What the schema of a log is, and what [`open`] would do about it first; changes nothing.
+///
+/// # Errors
+/// As [`open`].
+pub async fn schema_state(driver: &Driver) -> Result<SchemaState, LogError> {
+    match driver {
+        Driver::Memory => {
+            Ok(SchemaState { place: "memory".into(), found: None, newest: 0, missing: Vec::new() })
+        }
+        Driver::Sqlite { path, .. } => sqlite::schema_state(path),
+        Driver::Postgres(options) => postgres::schema_state(options).await,
+    }
 }
 
 /// The log at `place` belongs to `owner`, and `app` wants it; each could have its own `own`.

@@ -13,14 +13,20 @@ mod error;
 mod events;
 mod facts;
 mod groups;
+mod health;
+mod history;
 mod lane;
 mod membership;
 mod news;
+mod opening;
 mod options;
+mod parameters;
+mod passfile;
 mod placement;
 mod plan;
 mod schema;
 mod state;
+mod surroundings;
 mod target;
 mod tls;
 mod topics;
@@ -29,6 +35,7 @@ use crate::batch;
 use crate::keeper::Keeper;
 use crate::ledger::Ledger;
 use crate::members::Members;
+use crate::versions::Migration;
 use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
     ReadLimit, TopicInfo, TopicSpec,
@@ -37,6 +44,7 @@ use committer::{Committer, Job, Known};
 use connection::Server;
 use deadpool_postgres::Client;
 use error::Failure;
+use history::History;
 use lane::Lane;
 use news::News;
 use schema::Seat;
@@ -49,7 +57,11 @@ use weir_schema::{
     Transaction, Versioned,
 };
 
+pub(crate) use opening::schema_state;
 pub use options::{ConnString, PostgresOptions};
+#[cfg(feature = "conformance")]
+pub(crate) use parameters::in_words;
+pub use surroundings::Surroundings;
 
 /// A log in PostgreSQL. See the module's docs.
 #[derive(Debug)]
@@ -67,6 +79,7 @@ pub(crate) struct PostgresLog {
 struct Shared {
     server: Server,
     seat: Seat,
+    history: History,
     lease: Duration,
     hint: watch::Sender<Hint>,
     news: News,
@@ -85,22 +98,30 @@ impl PostgresLog {
         app: Option<AppName>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
+        Self::open_as(options, app, clock, schema::MIGRATIONS).await
+    }
+
+    /// Likewise, as a program does that knows `migrations`.
+    async fn open_as(
+        options: PostgresOptions,
+        app: Option<AppName>,
+        clock: Arc<dyn Clock>,
+        migrations: &'static [Migration],
+    ) -> Result<Self, LogError> {
         let server = Server::new(&options)?;
-        let keeper = Arc::new(Keeper::start().map_err(|error| no_thread(&server, error))?);
+        let keeper = Arc::new(Keeper::start().map_err(|error| opening::no_thread(&server, error))?);
         let opening = {
-            let server = server.clone();
-            async move {
-                let mut client = server.client().await?;
-                let seat = schema::prepare(&mut client, &server, app.as_ref()).await?;
-                Ok::<_, Failure>((seat, news::first(&server).await?))
-            }
+            let (server, lease) = (server.clone(), options.lease);
+            async move { opening::begin(&server, app.as_ref(), migrations, lease).await }
         };
         let opened = keeper.complete(opening).await.ok_or(LogError::Closed)?;
-        let (seat, hint) = opened.map_err(|failure| failure.into_log_error("open", &server.place))?;
-        let capabilities = capabilities(&server, seat);
+        let (seat, hint, history) =
+            opened.map_err(|failure| failure.into_log_error("open", &server.place))?;
+        let capabilities = opening::capabilities(&server, seat);
         let shared = Arc::new(Shared {
             server,
             seat,
+            history,
             lease: options.lease,
             hint: watch::Sender::new(hint),
             news: News::new(seat.space),
@@ -175,6 +196,7 @@ impl Shared {
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        self.history.check(&self.server.place)?;
         let done = self.server.with(work).await;
         done.map_err(|failure| failure.into_log_error(operation, &self.server.place))
     }
@@ -204,24 +226,6 @@ fn start(
         ended.send(()).unwrap_or(());
     });
     end
-}
-
-fn capabilities(server: &Server, seat: Seat) -> Capabilities {
-    Capabilities {
-        driver: "postgres",
-        place: server.place.clone(),
-        durability: "a commit is on the server's disk when it resolves (synchronous_commit=on)",
-        dense: true,
-        atomic_visibility: true,
-        shared: true,
-        writer: seat.writer,
-        limits: LogLimits::default(),
-    }
-}
-
-fn no_thread(server: &Server, error: std::io::Error) -> LogError {
-    let operation = format!("start a thread for log {}", server.place);
-    LogError::Unavailable { operation, source: error.into(), retry: true }
 }
 
 #[async_trait::async_trait]

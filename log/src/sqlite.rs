@@ -26,7 +26,7 @@ use crate::ledger::Ledger;
 use crate::members::Members;
 use crate::{
     Capabilities, Clock, Commit, CommitError, GroupPosition, Hint, Log, LogError, LogLimits, Membership,
-    ReadLimit, TopicInfo, TopicSpec,
+    ReadLimit, SchemaState, TopicInfo, TopicSpec,
 };
 use apply::Known;
 use check::Stop;
@@ -206,6 +206,16 @@ fn open_file(
     Ok((connection, writer))
 }
 
+/// What the schema of the file `path` is and lacks; changes nothing, nor makes a file.
+pub(crate) fn schema_state(path: &Path) -> Result<SchemaState, LogError> {
+    if !path.exists() {
+        return Ok(schema::state_of_none(path));
+    }
+    let connection = connection::open_reader(path, SqliteOptions::default().busy).map_err(Failure::from);
+    let state = connection.and_then(|connection| schema::state(&connection, path));
+    state.map_err(|failure| failure.into_log_error("look at the schema of", path))
+}
+
 fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
     Capabilities {
         driver: "sqlite",
@@ -214,6 +224,7 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         dense: true,
         atomic_visibility: true,
         shared: true,
+        tells_within: Some(keeping::LOOK),
         writer,
         limits: LogLimits::default(),
     }

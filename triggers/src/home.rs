@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 use weir_log::{LogError, ReadLimit};
 use weir_runtime::{Code, Session, Worker};
-use weir_schema::{Epoch, Millis, Offset, Transaction, TxnId};
+use weir_schema::{Epoch, Millis, Offset, Records, Transaction, TxnId};
 
 /// What all homes of a worker share.
 #[derive(Clone, Debug)]
@@ -141,6 +141,14 @@ impl Home {
         self.around.session.tail(self.place.at).is_some_and(|tail| tail > self.read_to)
     }
 
+    /// Whether there is nothing to read at `from`, by the word of a log that tells of every tail: then an idle trigger
+    /// costs its storage nothing. A replay's range is given, and ends.
+    fn is_tail(&self, from: Offset) -> bool {
+        let session = &self.around.session;
+        let tells = session.log().capabilities().tells_within.is_some() && self.trigger.replay.is_none();
+        tells && session.tail(self.place.at).is_some_and(|tail| tail <= from)
+    }
+
     /// The class of what it does, attempts at parked events aside.
     pub(crate) fn class(&self) -> Class {
         if self.trigger.replay.is_some() { Class::Replay } else { Class::Live }
@@ -187,6 +195,9 @@ impl Home {
 
     fn carry_out(&mut self, action: Action) -> Result<Acted, Told> {
         match action {
+            Action::Read { from, .. } if self.is_tail(from) => {
+                self.step(Input::Records { from, records: Records::default() });
+            }
             Action::Read { from, limit } => self.read(from, limit),
             Action::Start(start) => return Ok(self.start(start)),
             Action::Cancel(run) => self.cancel(run),
@@ -263,7 +274,12 @@ impl Home {
                 Err(LogError::Trimmed { earliest }) => Input::Trimmed { earliest },
                 Err(error) => {
                     let partition = place.at.partition;
-                    tracing::warn!(group = %place.group, partition, %error, "cannot read the topic");
+                    // it is tried again soon; that a server does not answer is said once, by whoever asks it
+                    if error.is_retryable() {
+                        tracing::debug!(group = %place.group, partition, %error, "cannot read the topic");
+                    } else {
+                        tracing::warn!(group = %place.group, partition, %error, "cannot read the topic");
+                    }
                     Input::ReadFailed { from }
                 }
             }

@@ -46,6 +46,8 @@ impl Server {
     fn find() -> Result<Self, String> {
         if let Some(conn) = std::env::var_os("WEIR_TEST_POSTGRES") {
             let conn = conn.into_string().map_err(|_| "WEIR_TEST_POSTGRES is no text")?;
+            let conn =
+                crate::postgres::in_words(&conn).map_err(|why| format!("WEIR_TEST_POSTGRES: {why}"))?;
             return Ok(Self { conn, _lifeline: None });
         }
         Self::start(&folder()?, "")

@@ -88,10 +88,9 @@ impl Committer {
     }
 
     async fn leave(&mut self) {
-        let left = match self.shared.server.client().await {
-            Ok(client) => schema::leave(&client, self.shared.seat.writer).await,
-            Err(failure) => Err(failure),
-        };
+        let writer = self.shared.seat.writer;
+        let left =
+            self.shared.server.once(|client| async move { schema::leave(&client, writer).await }).await;
         if let Err(failure) = left {
             let error = failure.into_log_error("leave", &self.shared.server.place);
             tracing::debug!(%error, "the writer's lane is left behind; nothing depends on it");
@@ -102,11 +101,14 @@ impl Committer {
         let outcomes = match self.write(&batch).await {
             Ok(outcomes) => outcomes,
             Err(Broken::Before(error)) => {
-                tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
+                // that the server does not answer is said already
+                if !error.is_retryable() {
+                    tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
+                }
                 self.refuse(&batch, error)
             }
             Err(Broken::During(error)) => {
-                tracing::error!(%error, transactions = batch.len(), "what became of a batch is not known");
+                tracing::warn!(%error, transactions = batch.len(), "what became of a batch is not known");
                 self.refuse(&batch, error)
             }
         };
@@ -132,6 +134,7 @@ impl Committer {
     }
 
     async fn write(&mut self, batch: &Waiting) -> Result<Vec<Outcome>, Broken> {
+        self.shared.history.check(&self.shared.server.place).map_err(Broken::Before)?;
         self.settle_unsure().await?;
         self.learn_names(batch).await?;
         let mut facts = Facts::default();
@@ -150,7 +153,7 @@ impl Committer {
                 verdicts.iter().zip(batch).filter(|(verdict, _)| matches!(verdict, Verdict::Accepted(_)));
             let ids: Vec<_> = ids.map(|(_, (transaction, _))| transaction.id).collect();
             let receipts = Receipts::of(&plan);
-            match self.lane.send(&self.shared.server, call).await {
+            match self.lane.send(&self.shared, call).await {
                 Ok(answer) if answer.applied => {
                     let filled = self.applied(&answer, &receipts, &ids, drafts);
                     return Ok(self.outcomes(batch, verdicts, &filled).await);
@@ -173,7 +176,7 @@ impl Committer {
     /// that it is not applied later.
     async fn settle_unsure(&mut self) -> Result<(), Broken> {
         let Some(unsure) = self.unsure.take() else { return Ok(()) };
-        let answer = match self.lane.send(&self.shared.server, Call::empty(self.shared.seat)).await {
+        let answer = match self.lane.send(&self.shared, Call::empty(self.shared.seat)).await {
             Ok(answer) => answer,
             Err(Broken::Before(error) | Broken::During(error)) => {
                 self.unsure = Some(unsure);

@@ -1,7 +1,8 @@
 //! PostgreSQL's errors in the log's words.
 
 use crate::{BoxError, LogError};
-use deadpool_postgres::{HookError, PoolError};
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
+use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 /// What helps a user that lacks rights.
@@ -14,6 +15,8 @@ pub(super) enum Failure {
     Sql(tokio_postgres::Error),
     /// The pool had no connection to give.
     Pool(BoxError),
+    /// The server has not said a word for so long.
+    Silent(Duration),
     /// The log's own.
     Log(LogError),
 }
@@ -43,21 +46,27 @@ impl From<LogError> for Failure {
     }
 }
 
-impl From<PoolError> for Failure {
-    fn from(error: PoolError) -> Self {
+impl Failure {
+    /// Of a pool whose connections are to be made `within` a time.
+    pub(super) fn of_pool(error: PoolError, within: Duration) -> Self {
         match error {
             PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
                 Self::Sql(error)
             }
+            PoolError::Timeout(TimeoutType::Create) | PoolError::PostCreateHook(HookError::Message(_)) => {
+                Self::Silent(within)
+            }
             other => Self::Pool(other.into()),
         }
     }
-}
 
-impl Failure {
     /// What it tells.
     pub(super) fn fate(&self) -> Fate {
-        let Self::Sql(error) = self else { return Fate::Failed };
+        let error = match self {
+            Self::Sql(error) => error,
+            Self::Silent(_) => return Fate::Lost,
+            Self::Pool(_) | Self::Log(_) => return Fate::Failed,
+        };
         let Some(code) = error.code() else {
             // not the server's word: the connection's
             return Fate::Lost;
@@ -72,12 +81,22 @@ impl Failure {
         }
     }
 
+    /// What the server said, or what became of the connection to it.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Sql(error) => in_words(error),
+            Self::Pool(error) => format!("no connection was free: {error}"),
+            Self::Silent(time) => format!("the server has not answered for {time:?}"),
+            Self::Log(error) => error.to_string(),
+        }
+    }
+
     /// As the log says it. `operation` is a verb phrase without the place: `read`, `create a topic in`.
     pub(super) fn into_log_error(self, operation: &str, place: &str) -> LogError {
         let fate = self.fate();
         let (source, retry) = match self {
             Self::Log(error) => return error,
-            Self::Pool(error) => (format!("no connection was free: {error}").into(), true),
+            Self::Pool(_) | Self::Silent(_) => (self.in_words().into(), true),
             Self::Sql(error) => match error.code().map(SqlState::code) {
                 Some("XX001" | "XX002") => {
                     let detail = format!("{}; stop, and restore a backup", in_words(&error));
@@ -94,7 +113,6 @@ impl Failure {
     }
 }
 
-/// What the server said, or what became of the connection to it.
 fn in_words(error: &tokio_postgres::Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} ({})", said.message(), said.code().code());

@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio_postgres::Row;
 use weir_schema::{At, Epoch, Fence, GroupName, Offset, TopicId};
 
-/// How long after its lease has ended a process is forgotten.
-const FORGOTTEN_AFTER: &str = "1 minute";
+/// How long after its lease has ended a process is no member any more.
+const NO_MEMBER_AFTER: &str = "1 minute";
+/// And how long after it nothing is kept for it: one that was only asleep can go on before that.
+const FORGOTTEN_AFTER: &str = "1 day";
 
 /// What is stored of a group in one partition, of what decides who is to have it.
 #[derive(Clone, Debug)]
@@ -154,7 +156,7 @@ pub(super) async fn resign(
 }
 
 /// Says that `node` is alive, for as long as `lease` by the server's clock.
-pub(super) async fn renew(client: &Client, node: i32, lease: Duration) -> Result<(), Failure> {
+pub(super) async fn renew(client: &impl GenericClient, node: i32, lease: Duration) -> Result<(), Failure> {
     let sql = "INSERT INTO nodes VALUES ($1, now() + $2 * interval '1 second')
         ON CONFLICT (node) DO UPDATE SET until = excluded.until";
     let statement = client.prepare_cached(sql).await?;
@@ -174,10 +176,23 @@ pub(super) async fn forget_dead(client: &Client) -> Result<(), Failure> {
     let sql = format!(
         "WITH dead AS (DELETE FROM nodes WHERE until < now() - interval '{FORGOTTEN_AFTER}' RETURNING node),
            gone AS (DELETE FROM lanes WHERE writer IN (SELECT node FROM dead))
-         DELETE FROM members WHERE node IN (SELECT node FROM dead)"
+         DELETE FROM members WHERE node NOT IN
+           (SELECT node FROM nodes WHERE until >= now() - interval '{NO_MEMBER_AFTER}')"
     );
     client.execute(&sql, &[]).await?;
     Ok(())
+}
+
+/// Takes everything from `node` that it has, without counting that as unclean; how many partitions. What it still sends for
+/// them is refused.
+pub(super) async fn disown(client: &Client, node: i32) -> Result<u64, Failure> {
+    let sql = "WITH held AS (
+            SELECT name, topic, part, row_number() OVER () AS n FROM positions WHERE node = $1),
+          raised AS (
+            UPDATE meta SET value = value + (SELECT count(*) FROM held) WHERE name = 'epochs' RETURNING value)
+        UPDATE positions p SET epoch = raised.value + 1 - held.n, owned = false, node = NULL FROM held, raised
+          WHERE p.name = held.name AND p.topic = held.topic AND p.part = held.part";
+    Ok(client.execute(sql, &[&node]).await?)
 }
 
 /// How `groups` stand.

@@ -2,8 +2,8 @@
 
 use super::answer::Answer;
 use super::call::Call;
-use super::connection::Server;
 use super::error::{Failure, Fate};
+use super::{Shared, history};
 use crate::LogError;
 use deadpool_postgres::Client;
 
@@ -25,16 +25,16 @@ pub(super) enum Broken {
 }
 
 impl Lane {
-    /// Makes a call under the next number, again and again under the same one where the connection is lost or others are
-    /// in the way.
-    pub(super) async fn send(&mut self, server: &Server, mut call: Call<'_>) -> Result<Answer, Broken> {
-        let number = self.last + 1;
+    /// Makes a call under the next number, again and again under the same one where the connection is lost, the server is
+    /// silent or others are in the way.
+    pub(super) async fn send(&mut self, shared: &Shared, mut call: Call<'_>) -> Result<Answer, Broken> {
+        let (server, number) = (&shared.server, self.last + 1);
         let mut patience = server.patience();
         // whether a call was made whose end is not known
         let mut is_unsure = false;
         loop {
-            let failure = match self.client(server).await {
-                Ok(client) => match call.run(client, number).await {
+            let failure = match self.client(shared).await {
+                Ok(client) => match server.ask(client, call.run(client, number)).await {
                     Ok(answer) => {
                         self.last = number;
                         return Ok(answer);
@@ -59,9 +59,11 @@ impl Lane {
         }
     }
 
-    async fn client(&mut self, server: &Server) -> Result<&Client, Failure> {
+    async fn client(&mut self, shared: &Shared) -> Result<&Client, Failure> {
         if self.client.is_none() {
-            self.client = Some(server.client().await?);
+            let client = shared.server.client().await?;
+            shared.server.ask(&client, history::verify(shared, &client, self.last)).await?;
+            self.client = Some(client);
         }
         Ok(self.client.as_ref().expect("it has just been taken"))
     }

@@ -22,8 +22,10 @@ use weir_schema::{At, Epoch, GroupName, Offset};
 const HAND_OVER: Duration = Duration::from_secs(1);
 /// A lease is renewed so many times while it lasts.
 const RENEWALS: u32 = 5;
-/// Every so many renewals the rows of processes that have long been dead are removed.
+/// At the first and at every so many renewals the rows of processes that have long been dead are removed.
 const CLEANING: u32 = 60;
+/// What is not handed over within so many times what that may take is taken away.
+const OVERDUE: u32 = 5;
 
 /// Takes part in `group`, as [`Log::join`](crate::Log::join) says.
 pub(super) async fn join(
@@ -63,13 +65,11 @@ pub(super) async fn attend(shared: Arc<Shared>) {
         // either it is time, or another process tells of a change
         drop(tokio::time::timeout(shared.lease / RENEWALS, shared.regroup.notified()).await);
         let groups = shared.members.groups();
-        if groups.is_empty() {
-            continue;
-        }
         let result = round(&shared, &groups, &mut lease).await;
         match &result {
-            Ok(()) if is_troubled => tracing::info!("the leases and groups of this process are kept again"),
-            Err(error) if !is_troubled => {
+            Ok(()) if is_troubled => tracing::debug!("the leases and groups of this process are kept again"),
+            // that the server does not answer is said already
+            Err(error) if !is_troubled && !error.is_retryable() => {
                 tracing::warn!(%error, "could not keep the lease and the groups of this process; trying until it can");
             }
             Ok(()) | Err(_) => {}
@@ -79,8 +79,13 @@ pub(super) async fn attend(shared: Arc<Shared>) {
 }
 
 async fn round(shared: &Arc<Shared>, groups: &[GroupName], lease: &mut Lease) -> Result<(), LogError> {
+    // a process that does not go on lets its lease end, so that others can have its partitions
+    shared.history.check(&shared.server.place)?;
     let renewed = lease.renew(shared).await;
     renewed.map_err(|failure| failure.into_log_error("renew a lease in", &shared.server.place))?;
+    if groups.is_empty() {
+        return Ok(());
+    }
     let _balancing = shared.balancing.lock().await;
     balance(shared, groups).await
 }
@@ -98,11 +103,15 @@ impl Lease {
             Some(client) => client,
             None => shared.server.client().await?,
         };
-        groups::renew(&client, shared.node(), shared.lease).await?;
+        let renewal = async {
+            groups::renew(&client, shared.node(), shared.lease).await?;
+            if self.renewals.is_multiple_of(CLEANING) {
+                groups::forget_dead(&client).await?;
+            }
+            Ok(())
+        };
+        shared.server.ask(&client, renewal).await?;
         self.renewals = self.renewals.wrapping_add(1);
-        if self.renewals.is_multiple_of(CLEANING) {
-            groups::forget_dead(&client).await?;
-        }
         self.client = Some(client);
         Ok(())
     }
@@ -117,7 +126,10 @@ async fn balance(shared: &Arc<Shared>, groups: &[GroupName]) -> Result<(), LogEr
     let standings = shared.run("look at the groups of", work).await?;
     for (group, standing) in standings {
         let stakes = shared.members.stakes(&group);
-        let wanted = settle(shared, &group, &standing, &stakes);
+        let Moves { wanted, overdue } = settle(shared, &group, &standing, &stakes);
+        for (at, epoch) in overdue {
+            take_away(shared, &group, at, epoch).await?;
+        }
         for (number, seen) in wanted {
             let node = shared.node();
             let work = |mut client: Client| {
@@ -131,16 +143,33 @@ async fn balance(shared: &Arc<Shared>, groups: &[GroupName]) -> Result<(), LogEr
     Ok(())
 }
 
-/// Tells members what others do to their partitions; returns what each is to take.
-fn settle(
-    shared: &Shared,
-    group: &GroupName,
-    standing: &Standing,
-    stakes: &BTreeMap<At, Stake>,
-) -> BTreeMap<u64, Vec<(At, Epoch)>> {
+/// Ends that a member here holds what it was asked to hand over and has not: it is nobody's, and unclean.
+async fn take_away(shared: &Shared, group: &GroupName, at: At, epoch: Epoch) -> Result<(), LogError> {
+    tracing::warn!(%group, partition = at.partition, "not handed over in time: taken away");
+    let work = |client: Client| {
+        let group = group.clone();
+        async move { groups::abandon(&client, &group, at, epoch).await }
+    };
+    shared.run("take a partition away in", work).await?;
+    shared.members.lose(group, at);
+    shared.news.tell_of_groups();
+    Ok(())
+}
+
+/// What is to change about a group's partitions.
+#[derive(Default)]
+struct Moves {
+    /// What each member here is to take.
+    wanted: BTreeMap<u64, Vec<(At, Epoch)>>,
+    /// What was to be handed over long ago.
+    overdue: Vec<(At, Epoch)>,
+}
+
+/// Tells members what others do to their partitions; returns what is to change.
+fn settle(shared: &Shared, group: &GroupName, standing: &Standing, stakes: &BTreeMap<At, Stake>) -> Moves {
     let node = shared.node();
     let placed = placed(group, standing);
-    let mut wanted: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+    let mut moves = Moves::default();
     let mut known = BTreeSet::new();
     for stored in &standing.places {
         known.insert(stored.at);
@@ -155,17 +184,18 @@ fn settle(
             (Some(claimant), held)
                 if is_ours && is_free && held.is_none_or(|(holder, _)| holder < claimant) =>
             {
-                wanted.entry(claimant).or_default().push((stored.at, stored.epoch));
+                moves.wanted.entry(claimant).or_default().push((stored.at, stored.epoch));
             }
-            (_, Some(_)) if !is_ours && placed.contains_key(&stored.at) => {
-                shared.members.revoke(group, stored.at, HAND_OVER);
+            (_, Some((_, epoch))) if !is_ours && placed.contains_key(&stored.at) => {
+                let asked = shared.members.revoke(group, stored.at, HAND_OVER);
+                moves.overdue.extend((asked > HAND_OVER * OVERDUE).then_some((stored.at, epoch)));
             }
             _ => {}
         }
     }
     let forgotten = stakes.iter().filter(|(at, stake)| stake.holder.is_some() && !known.contains(at));
     forgotten.for_each(|(at, _)| shared.members.lose(group, *at));
-    wanted
+    moves
 }
 
 /// Which process is to have which partition.

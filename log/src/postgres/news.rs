@@ -4,10 +4,10 @@
 //! sync. So what has happened is merged and told on another connection, at most every few milliseconds. Notifications
 //! are lossy; a look at the tails, now and then, is what progress rests on.
 
-use super::connection::Server;
 use super::error::Failure;
 use super::{Shared, topics};
 use crate::Hint;
+use deadpool_postgres::Client;
 use futures::stream::{StreamExt, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,10 +19,12 @@ use weir_schema::{At, CatalogVersion, Offset, TopicId};
 
 /// Notifications of this process come no closer than this.
 const PACE: Duration = Duration::from_millis(3);
-/// How often to look while notifications come …
-const SELDOM: Duration = Duration::from_secs(1);
-/// … and while there is no connection that could bring them.
+/// How often to look while notifications come.
+pub(super) const SELDOM: Duration = Duration::from_secs(1);
+/// While there is no connection that could bring them: how long after news …
 const OFTEN: Duration = Duration::from_millis(25);
+/// … and twice as long after each look that finds none, up to this.
+const QUIET: Duration = Duration::from_millis(250);
 /// The server takes payloads of less than 8000 bytes.
 const PAYLOAD: usize = 7900;
 /// Stands for what does not fit.
@@ -70,12 +72,11 @@ pub(super) async fn notify(shared: Arc<Shared>) {
         let (channel, payload) = (&shared.news.channel, payload(&told, &now));
         // it may be lost with the server: whoever missed it looks
         let sql = "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, $2)";
-        let sent: Result<_, Failure> = async {
-            let client = shared.server.client().await?;
+        let send = |client: Client| async move {
             let statement = client.prepare_cached(sql).await?;
             Ok(client.execute(&statement, &[channel, &payload]).await?)
-        }
-        .await;
+        };
+        let sent: Result<_, Failure> = shared.server.once(send).await;
         if let Err(failure) = sent {
             let error = failure.into_log_error("send news of", &shared.server.place);
             tracing::debug!(%error, "others hear of it when they look");
@@ -148,7 +149,8 @@ async fn hear(shared: &Shared) -> Result<(), Failure> {
     let (client, mut connection) = shared.server.connect().await?;
     let mut messages = poll_fn(move |context| connection.poll_message(context));
     let mut begin = pin!(async {
-        client.batch_execute(&format!("LISTEN {}", shared.news.channel)).await?;
+        let listen = format!("LISTEN {}", shared.news.channel);
+        shared.server.ask(&client, async { Ok(client.batch_execute(&listen).await?) }).await?;
         shared.news.is_listening.store(true, Ordering::SeqCst);
         // what happened before it
         look(shared).await?;
@@ -179,31 +181,33 @@ async fn hear(shared: &Shared) -> Result<(), Failure> {
 
 /// Looks now and then.
 pub(super) async fn keep_looking(shared: Arc<Shared>) {
+    let mut pause = OFTEN;
     loop {
         let is_listening = shared.news.is_listening.load(Ordering::SeqCst);
-        tokio::time::sleep(if is_listening { SELDOM } else { OFTEN }).await;
-        if let Err(failure) = look(&shared).await {
-            let error = failure.into_log_error("look for news in", &shared.server.place);
-            tracing::debug!(%error, "trying again");
-        }
+        tokio::time::sleep(if is_listening { SELDOM } else { pause }).await;
+        pause = match look(&shared).await {
+            Ok(true) => OFTEN,
+            Ok(false) => (pause * 2).min(QUIET),
+            Err(failure) => {
+                let error = failure.into_log_error("look for news in", &shared.server.place);
+                tracing::debug!(%error, "trying again");
+                QUIET
+            }
+        };
     }
 }
 
-async fn look(shared: &Shared) -> Result<(), Failure> {
-    let client = shared.server.client().await?;
-    let news = topics::news(&client).await?;
-    merge(shared, news);
-    Ok(())
+/// Looks for news; whether there were any.
+async fn look(shared: &Shared) -> Result<bool, Failure> {
+    let known = shared.hint.borrow().clone();
+    let (news, tables) = shared.server.once(|client| async move { topics::news(&client).await }).await?;
+    shared.history.compare(&shared.server.place, &known, &news, tables)?;
+    Ok(merge(shared, news))
 }
 
-fn merge(shared: &Shared, news: Hint) {
+fn merge(shared: &Shared, news: Hint) -> bool {
     let tails: Vec<_> = news.tails.into_iter().collect();
-    shared.hint.send_if_modified(|hint| hint.merge(&tails, news.catalog, news.control));
-}
-
-/// All that a hint tells, as it is in the database.
-pub(super) async fn first(server: &Server) -> Result<Hint, Failure> {
-    topics::news(&server.client().await?).await
+    shared.hint.send_if_modified(|hint| hint.merge(&tails, news.catalog, news.control))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What operators and tests may set about a log in PostgreSQL.
 
+use super::surroundings::Surroundings;
 use super::target::Target;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use std::time::Duration;
 pub struct PostgresOptions {
     /// Where the server is and as whom to speak to it.
     pub conn: ConnString,
+    /// What the connection string does not say.
+    pub surroundings: Surroundings,
     /// How many transactions may wait; one more is answered `Unavailable` at once.
     pub queue: usize,
     /// How many connections reads and the log's own changes use at most. Commits, the lease and the news of others have one
@@ -15,6 +18,8 @@ pub struct PostgresOptions {
     pub connections: usize,
     /// How long a lost connection is tried again before what waits for it is given up.
     pub patience: Duration,
+    /// How long the server may take to answer one statement before its connection counts as lost.
+    pub silence: Duration,
     /// How long the partitions of a process that is not heard of any more stay its own.
     pub lease: Duration,
 }
@@ -49,9 +54,11 @@ impl PostgresOptions {
     pub fn new(conn: impl Into<String>) -> Self {
         Self {
             conn: ConnString::new(conn),
+            surroundings: Surroundings::default(),
             queue: 16_384,
             connections: 8,
             patience: Duration::from_secs(10),
+            silence: Duration::from_secs(10),
             lease: Duration::from_secs(5),
         }
     }
@@ -59,6 +66,6 @@ impl PostgresOptions {
     /// Where the log is, without secrets; what cannot be read is just `postgres`.
     #[must_use]
     pub fn place(&self) -> String {
-        Target::parse(self.conn.reveal()).map_or_else(|_| "postgres".into(), |target| target.place())
+        Target::of(self).map_or_else(|_| "postgres".into(), |target| target.place())
     }
 }

@@ -5,12 +5,17 @@
 use super::connection::{Server, quoted};
 use super::error::Failure;
 use crate::LogError;
-use deadpool_postgres::{Client, Transaction};
+use crate::versions::{Migration, SchemaState, missing};
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use std::time::Duration;
 use weir_schema::{AppName, WriterId};
 
-/// What takes a schema from one version to the next, from version 0, an empty schema. Never edited, only added to.
-const MIGRATIONS: [&str; 1] =
-    [concat!(include_str!("sql/001_tables.sql"), include_str!("sql/001_commit.sql"))];
+/// What takes a schema from one version to the next, from version 0, an empty schema.
+pub(super) const MIGRATIONS: &[Migration] = &[Migration {
+    what: "make the tables",
+    sql: concat!(include_str!("sql/001_tables.sql"), include_str!("sql/001_commit.sql")),
+    oldest: 1,
+}];
 
 /// What this process is in the database.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +25,25 @@ pub(super) struct Seat {
     pub(super) space: i32,
 }
 
-/// Brings a schema up to date, holds it to one application, and takes a writer number. Of several processes that do so
-/// at once, one goes first.
+/// What a log's schema is and lacks; changes nothing.
+pub(super) async fn state(
+    client: &Client,
+    server: &Server,
+    migrations: &'static [Migration],
+) -> Result<SchemaState, Failure> {
+    let (found, oldest) = version(client, server).await?;
+    let missing = missing(migrations, found, oldest).map_err(|why| refused(server, why))?;
+    Ok(SchemaState::new(server.place.clone(), found, migrations.len(), missing))
+}
+
+/// Brings a schema up to date, holds it to one application, and takes a writer number and a `lease` for it. Of several
+/// processes that do so at once, one goes first.
 pub(super) async fn prepare(
     client: &mut Client,
     server: &Server,
     app: Option<&AppName>,
+    migrations: &'static [Migration],
+    lease: Duration,
 ) -> Result<Seat, Failure> {
     let transaction = client.transaction().await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtext('weir'), hashtext($1))";
@@ -34,12 +52,8 @@ pub(super) async fn prepare(
     if transaction.query_opt(known, &[&server.schema]).await?.is_none() {
         transaction.batch_execute(&format!("CREATE SCHEMA {}", quoted(&server.schema))).await?;
     }
-    let row = transaction.query_one("SELECT current_schema() IS NULL, current_user::text", &[]).await?;
-    if row.get(0) {
-        let user: &str = row.get(1);
-        return Err(refused(server, format!("{user:?} may not use it; {}", super::error::GRANT)));
-    }
-    migrate(&transaction, server).await?;
+    check_use(&transaction, server).await?;
+    migrate(&transaction, server, migrations).await?;
     if let Some(app) = app {
         claim(&transaction, server, app).await?;
     }
@@ -50,6 +64,7 @@ pub(super) async fn prepare(
     let lane = "INSERT INTO lanes(writer, batch) VALUES ($1, 0)
         ON CONFLICT (writer) DO UPDATE SET batch = 0, applied = false, tails = NULL, bases = NULL";
     transaction.execute(lane, &[&writer]).await?;
+    super::groups::renew(&transaction, writer, lease).await?;
     transaction.commit().await?;
     Ok(Seat { writer: WriterId(writer.cast_unsigned()), space: space.cast_signed() })
 }
@@ -60,32 +75,46 @@ pub(super) async fn leave(client: &Client, writer: WriterId) -> Result<(), Failu
     Ok(())
 }
 
-async fn migrate(transaction: &Transaction<'_>, server: &Server) -> Result<(), Failure> {
-    let found = version(transaction, &server.schema).await?;
-    let newest = MIGRATIONS.len();
-    if found > newest {
-        let why = format!("its schema has version {found}, this program knows {newest}: use a newer weir");
-        return Err(refused(server, why));
+async fn migrate(
+    transaction: &Transaction<'_>,
+    server: &Server,
+    migrations: &'static [Migration],
+) -> Result<(), Failure> {
+    let (found, oldest) = version(transaction, server).await?;
+    let missing = missing(migrations, found, oldest).map_err(|why| refused(server, why))?;
+    let Some(last) = missing.last() else { return Ok(()) };
+    for migration in missing {
+        transaction.batch_execute(migration.sql).await?;
     }
-    for migration in &MIGRATIONS[found..] {
-        transaction.batch_execute(migration).await?;
-    }
-    if found < newest {
-        let set =
-            "INSERT INTO meta VALUES ('schema', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-        transaction.execute(set, &[&i64::try_from(newest).expect("few")]).await?;
+    let set = "INSERT INTO meta VALUES ('schema', $1), ('oldest', $2)
+        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    let newest = i64::try_from(migrations.len()).expect("few");
+    transaction.execute(set, &[&newest, &last.oldest.cast_signed()]).await?;
+    Ok(())
+}
+
+/// A schema that a role may not use is as if it were not there.
+async fn check_use(client: &impl GenericClient, server: &Server) -> Result<(), Failure> {
+    let row = client.query_one("SELECT current_schema() IS NULL, current_user::text", &[]).await?;
+    if row.get(0) {
+        let user: &str = row.get(1);
+        return Err(refused(server, format!("{user:?} may not use it; {}", super::error::GRANT)));
     }
     Ok(())
 }
 
-/// The version that a schema has; 0 if it has no table of ours.
-async fn version(transaction: &Transaction<'_>, schema: &str) -> Result<usize, Failure> {
+/// The version that a schema has, 0 if it has no table of ours, and the oldest version whose programs can work with it.
+async fn version(client: &impl GenericClient, server: &Server) -> Result<(u64, u64), Failure> {
     let known = "SELECT FROM pg_tables WHERE schemaname = $1 AND tablename = 'meta'";
-    if transaction.query_opt(known, &[&schema]).await?.is_none() {
-        return Ok(0);
+    if client.query_opt(known, &[&server.schema]).await?.is_none() {
+        return Ok((0, 0));
     }
-    let row = transaction.query_one("SELECT value FROM meta WHERE name = 'schema'", &[]).await?;
-    Ok(usize::try_from(row.get::<_, i64>(0)).unwrap_or(usize::MAX))
+    check_use(client, server).await?;
+    let numbers = "SELECT max(value) FILTER (WHERE name = 'schema'), max(value) FILTER (WHERE name = 'oldest') FROM meta";
+    let row = client.query_one(numbers, &[]).await?;
+    let number = |column| row.get::<_, Option<i64>>(column).map(i64::cast_unsigned);
+    let found = number(0).unwrap_or(u64::MAX);
+    Ok((found, number(1).unwrap_or(found)))
 }
 
 async fn claim(transaction: &Transaction<'_>, server: &Server, app: &AppName) -> Result<(), Failure> {
@@ -104,3 +133,6 @@ fn refused(server: &Server, why: String) -> Failure {
     let operation = format!("open log {}", server.place);
     LogError::Unavailable { operation, source: why.into(), retry: false }.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,20 +78,22 @@ pub(super) async fn shapes(client: &Client) -> Result<HashMap<TopicId, u32>, Fai
     Ok(rows.iter().map(|row| (TopicId(unsigned(row, 0)), unsigned(row, 1))).collect())
 }
 
-/// All that a hint tells, as it is in the database.
-pub(super) async fn news(client: &Client) -> Result<Hint, Failure> {
-    let sql = "SELECT topic, part, tail,
-        (SELECT value FROM meta WHERE name = 'catalog'), (SELECT value FROM meta WHERE name = 'control')
+/// All that a hint tells, as it is in the database; and which tables tell it.
+pub(super) async fn news(client: &Client) -> Result<(Hint, u32), Failure> {
+    let sql = "SELECT topic, part, tail, (SELECT value FROM meta WHERE name = 'catalog'),
+          (SELECT value FROM meta WHERE name = 'control'), (SELECT tableoid FROM meta WHERE name = 'catalog')
         FROM (SELECT 1) one LEFT JOIN partitions ON true";
-    let mut hint = Hint::default();
-    for row in client.query(sql, &[]).await? {
+    let statement = client.prepare_cached(sql).await?;
+    let (mut hint, mut tables) = (Hint::default(), 0);
+    for row in client.query(&statement, &[]).await? {
         if row.get::<_, Option<i32>>(0).is_some() {
             hint.tails.insert(at(&row, 0), offset(&row, 2));
         }
         hint.catalog = CatalogVersion(row.get::<_, i64>(3).cast_unsigned());
         hint.control = row.get::<_, i64>(4).cast_unsigned();
+        tables = row.get(5);
     }
-    Ok(hint)
+    Ok((hint, tables))
 }
 
 /// A number that the server keeps as an `int`.

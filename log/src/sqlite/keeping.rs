@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use weir_schema::CatalogVersion;
 
 /// How often to look for commits of other processes.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 /// How often to look whether a checkpoint is due.
 const CHECKPOINT_LOOK: Duration = Duration::from_millis(100);
 /// So many bytes of transactions make one due: enough that pages written again and again are copied once.

@@ -6,12 +6,13 @@
 
 use super::error::Failure;
 use crate::LogError;
+use crate::versions::{Migration, SchemaState, missing};
 use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 use weir_schema::{AppName, WriterId};
 
-/// What takes a file from one version to the next, from version 0, an empty file. Never edited, only added to.
-const MIGRATIONS: [&str; 1] = ["
+/// What takes a file from one version to the next, from version 0, an empty file.
+const MIGRATIONS: &[Migration] = &[Migration { what: "make the tables", oldest: 1, sql: "
 CREATE TABLE meta(name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 INSERT INTO meta VALUES ('schema', 0), ('catalog', 0), ('control', 0), ('writers', 0), ('epochs', 0);
 CREATE TABLE lanes(writer INTEGER PRIMARY KEY, batch INTEGER NOT NULL);
@@ -46,7 +47,7 @@ CREATE VIEW position_view AS
   SELECT g.name AS \"group\", t.name AS topic, g.part AS partition, g.position, p.tail - g.position AS lag,
     g.epoch, g.incarnation, g.unclean, g.owned
   FROM positions g JOIN topics t ON t.id = g.topic JOIN partitions p ON p.topic = g.topic AND p.part = g.part;
-"];
+" }];
 
 /// Brings a file up to date, holds it to one application, and takes a writer number.
 pub(super) fn prepare(
@@ -84,25 +85,44 @@ pub(super) fn leave(connection: &Connection, writer: WriterId) -> rusqlite::Resu
     connection.execute("DELETE FROM lanes WHERE writer = ?1", [writer.0]).map(drop)
 }
 
-fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    let is_ours = transaction.table_exists(None, "meta")?;
+/// What the schema of the file `path` is and lacks; changes nothing, nor makes a file.
+pub(super) fn state(connection: &Connection, path: &Path) -> Result<SchemaState, Failure> {
+    let (found, missing) = look(connection, path)?;
+    Ok(SchemaState::new(path.display().to_string(), found, MIGRATIONS.len(), missing))
+}
+
+/// That of a file that is not there yet.
+pub(super) fn state_of_none(path: &Path) -> SchemaState {
+    SchemaState::new(path.display().to_string(), 0, MIGRATIONS.len(), MIGRATIONS)
+}
+
+/// The version that a file has, and what it lacks.
+fn look(connection: &Connection, path: &Path) -> Result<(u64, &'static [Migration]), Failure> {
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    let is_ours = connection.table_exists(None, "meta")?;
     if tables > 0 && !is_ours {
         return Err(refused(
             path,
             "it is a SQLite database, but not one of Weir's: name another file".into(),
         ));
     }
-    let found = if is_ours { number(transaction, "schema")? } else { 0 };
-    let newest = MIGRATIONS.len() as u64;
-    if found > newest {
-        let why = format!("its schema has version {found}, this program knows {newest}: use a newer weir");
-        return Err(refused(path, why));
+    if !is_ours {
+        return Ok((0, MIGRATIONS));
     }
-    for migration in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(usize::MAX)) {
-        transaction.execute_batch(migration)?;
+    let found = number(connection, "schema")?;
+    let oldest = number(connection, "oldest").optional()?.unwrap_or(found);
+    Ok((found, missing(MIGRATIONS, found, oldest).map_err(|why| refused(path, why))?))
+}
+
+fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
+    let (_, missing) = look(transaction, path)?;
+    let Some(last) = missing.last() else { return Ok(()) };
+    for migration in missing {
+        transaction.execute_batch(migration.sql)?;
     }
-    set_number(transaction, "schema", newest)?;
+    set_number(transaction, "schema", MIGRATIONS.len() as u64)?;
+    let set = "INSERT OR REPLACE INTO meta VALUES ('oldest', ?1)";
+    transaction.execute(set, [last.oldest.cast_signed()])?;
     Ok(())
 }
 

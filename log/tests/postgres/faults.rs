@@ -1,21 +1,21 @@
 //! Commits whose connection is lost.
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, PATIENCE, refusal};
 use super::proxy::Proxy;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::conformance::{Fixture, add, events, key, offsets, put};
-use weir_log::{CommitError, ConnString};
+use weir_log::{CommitError, ConnString, PostgresOptions};
 use weir_schema::Transaction;
 
 /// A log behind a proxy, with a topic and a commit done.
 async fn behind(nodes: &Nodes, patience: Duration) -> (Fixture, Proxy, weir_schema::At) {
-    let proxy = Proxy::new(&nodes.socket()).await;
-    let mut options = nodes.options();
-    let conn =
-        format!("host=127.0.0.1 port={} user=weir dbname=postgres schema={}", proxy.port, nodes.name());
-    options.conn = ConnString::new(conn);
-    options.patience = patience;
+    behind_with(nodes, PostgresOptions { patience, ..nodes.options() }).await
+}
+
+async fn behind_with(nodes: &Nodes, mut options: PostgresOptions) -> (Fixture, Proxy, weir_schema::At) {
+    let proxy = Proxy::new(&nodes.conn()).await;
+    options.conn = ConnString::new(proxy.conn(nodes));
     let f = nodes.with(options).await;
     let at = f.partition().await;
     f.append(at, &["first"]).await;
@@ -99,17 +99,58 @@ async fn a_commit_that_waits_past_the_servers_limit_is_not_applied_and_says_why(
     assert_eq!(f.value(&key("u", "held")).await.as_deref(), Some("2"));
 }
 
+/// What hangs is not told apart from what is slow, so what was asked may still be done: here it is, after it was given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_a_silent_server_leaves_open_is_known_when_it_answers_again() {
+    let nodes = Nodes::new().await;
+    let (silence, patience) = (Duration::from_millis(500), Duration::ZERO);
+    let (f, proxy, at) = behind_with(&nodes, PostgresOptions { silence, patience, ..nodes.options() }).await;
+    // what it needs to know for this is known
+    f.log.commit(effects(&f, at)).await.expect("committed");
+    proxy.stall();
+    let transaction = effects(&f, at);
+    let outcome = f.log.commit(transaction.clone()).await;
+    assert!(matches!(outcome, Err(CommitError::Ambiguous(_))), "{outcome:?}");
+    // nobody waits without an end
+    let other = f.log.commit(effects(&f, at)).await;
+    assert!(matches!(other, Err(CommitError::Unavailable(_))), "{other:?}");
+    let listed = f.log.topics().await.expect_err("the server is silent");
+    assert!(listed.is_retryable() && listed.to_string().contains("has not answered for"), "{listed}");
+    proxy.go_on();
+    let known = async {
+        loop {
+            match f.log.commit(transaction.clone()).await {
+                Ok(receipt) => break receipt,
+                Err(CommitError::Ambiguous(_) | CommitError::Unavailable(_)) => {}
+                Err(other) => unreachable!("{other}"),
+            }
+        }
+    };
+    let receipt = tokio::time::timeout(PATIENCE, known).await.expect("the server answers again");
+    assert_eq!((offsets(&receipt), receipt.sums[0].1), (vec![3, 4], 6));
+    assert_eq!(offsets(&f.append(at, &["last"]).await), [5]);
+    assert_eq!(f.values(at, 0).await.len(), 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_is_not_waited_for_at_the_start() {
+    let nodes = Nodes::new().await;
+    let proxy = Proxy::new(&nodes.conn()).await;
+    proxy.stall();
+    let mut options = nodes.options();
+    options.conn = ConnString::new(format!("{} connect_timeout=1", proxy.conn(&nodes)));
+    let said = refusal(options, None).await;
+    assert!(said.contains("the server has not answered for 1s"), "{said}");
+}
+
 /// Readers go on when every connection has been ended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ended_connections_are_opened_again() {
     let nodes = Nodes::new().await;
     let f = nodes.node().await;
     let at = f.partition().await;
-    let name = nodes.name();
-    let end =
-        format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'");
     for round in 0..20 {
-        nodes.stranger.batch_execute(&end).await.expect("ended");
+        nodes.end_all().await;
         assert_eq!(offsets(&f.append(at, &["x"]).await), [round]);
         assert_eq!(f.values(at, round).await.len(), 1);
         assert_eq!(f.log.topics().await.expect("listed").len(), 1);

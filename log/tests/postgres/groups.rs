@@ -1,24 +1,21 @@
 //! Partitions among several processes.
 
-use super::nodes::Nodes;
+use super::nodes::{Nodes, PATIENCE};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use weir_log::conformance::{Fixture, group};
 use weir_log::{Change, CommitError, Membership};
 use weir_schema::{Advance, At, Epoch, Fence, Offset};
 
-/// How long what must happen may take.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// A member, and what it holds.
-struct Member {
-    f: Fixture,
-    membership: Membership,
-    held: BTreeMap<At, Epoch>,
+pub(crate) struct Member {
+    pub(crate) f: Fixture,
+    pub(crate) membership: Membership,
+    pub(crate) held: BTreeMap<At, Epoch>,
 }
 
 impl Member {
-    async fn join(f: Fixture, partitions: &[At]) -> Self {
+    pub(crate) async fn join(f: Fixture, partitions: &[At]) -> Self {
         let start: Vec<_> = partitions.iter().map(|at| (*at, Offset(0))).collect();
         let membership = f.log.join(&group("events/f"), &start).await.expect("joined");
         Self { f, membership, held: BTreeMap::new() }
@@ -40,13 +37,13 @@ impl Member {
         }
     }
 
-    async fn until_it_holds(&mut self, count: usize) {
+    pub(crate) async fn until_it_holds(&mut self, count: usize) {
         while self.held.len() != count {
             self.hear().await;
         }
     }
 
-    async fn advance(&self, at: At, from: u64) -> Result<(), CommitError> {
+    pub(crate) async fn advance(&self, at: At, from: u64) -> Result<(), CommitError> {
         let mut transaction = self.f.transaction();
         transaction.fence = Some(Fence { group: group("events/f"), at, epoch: self.held[&at] });
         transaction.advance = Some(Advance { from: Offset(from), to: Offset(from + 1) });
@@ -95,6 +92,49 @@ async fn what_a_dead_process_held_is_taken_over_when_its_lease_has_ended() {
     };
     assert_eq!(unclean, 1);
     assert!(!two.held.contains_key(&at));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_handed_over_is_taken_away() {
+    let nodes = Nodes::new().await;
+    let one = nodes.node().await;
+    let at = partitions(&one, 2).await;
+    let mut one = Member::join(one, &at).await;
+    one.until_it_holds(2).await;
+    let mut two = Member::join(nodes.node().await, &at).await;
+    // the first hears that it is to hand one over, and does nothing about it
+    let revoked = match one.membership.changes.recv().await {
+        Some(Change::Revoking { at, .. }) => at,
+        other => unreachable!("{other:?}"),
+    };
+    let taken = tokio::time::timeout(PATIENCE, two.membership.changes.recv()).await;
+    match taken.expect("it is not held for ever") {
+        Some(Change::Assigned { at, unclean, epoch, .. }) => {
+            assert_eq!((at, unclean), (revoked, 1));
+            two.held.insert(at, epoch);
+        }
+        other => unreachable!("{other:?}"),
+    }
+    assert_eq!(one.membership.changes.recv().await, Some(Change::Lost { at: revoked }));
+    let refused = one.advance(revoked, 0).await;
+    assert!(matches!(refused, Err(CommitError::Fenced(_))), "{refused:?}");
+    two.advance(revoked, 0).await.expect("it is the owner");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_kept_for_processes_that_are_long_dead_is_removed() {
+    let nodes = Nodes::new().await;
+    drop(nodes.node().await);
+    let dead = "INSERT INTO lanes(writer, batch) VALUES (98, 1), (99, 1);
+        INSERT INTO nodes VALUES (98, now() - interval '1 hour'), (99, now() - interval '2 days');
+        INSERT INTO members VALUES ('g', 0, 98), ('g', 0, 99)";
+    nodes.stranger.batch_execute(dead).await.expect("two processes that have died");
+    let _alive = nodes.node().await;
+    nodes.until("SELECT NOT EXISTS (SELECT FROM lanes WHERE writer = 99)").await;
+    // one that was only asleep can go on where it was, but had to give up its partitions
+    nodes.until("SELECT EXISTS (SELECT FROM lanes WHERE writer = 98)").await;
+    nodes.until("SELECT count(*) = 0 FROM members").await;
+    nodes.until("SELECT count(*) = 0 FROM nodes WHERE node = 99").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

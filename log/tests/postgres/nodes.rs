@@ -7,7 +7,7 @@ use weir_log::conformance::{Fixture, key};
 use weir_log::{Driver, LogConfig, LogError, ManualClock, PostgresOptions};
 
 /// How long what must happen may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A schema that several logs have open.
 pub(crate) struct Nodes {
@@ -39,13 +39,6 @@ impl Nodes {
         self.schema.conn()
     }
 
-    /// The folder of the server's socket.
-    pub(crate) fn socket(&self) -> String {
-        let conn = self.conn();
-        let host = conn.split(' ').find_map(|word| word.strip_prefix("host=")).expect("it has one");
-        host.to_owned()
-    }
-
     /// One more log.
     pub(crate) async fn node(&self) -> Fixture {
         self.with(self.options()).await
@@ -64,6 +57,15 @@ impl Nodes {
         f.put(&key("u", "held"), "1").await;
         let hold = "BEGIN; SELECT FROM rows WHERE key = 'held' FOR UPDATE";
         self.stranger.batch_execute(hold).await.expect("held");
+    }
+
+    /// Ends every connection of the logs here.
+    pub(crate) async fn end_all(&self) {
+        let name = self.name();
+        let end = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '{name}'"
+        );
+        self.stranger.batch_execute(&end).await.expect("ended");
     }
 
     /// Has the stranger let go of it.

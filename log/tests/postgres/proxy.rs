@@ -1,9 +1,9 @@
 //! A way to the server that can be cut.
 
-use std::path::PathBuf;
+use super::nodes::Nodes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -13,7 +13,7 @@ const CALL: &[u8] = b"FROM weir_commit(";
 
 /// Passes bytes on between clients and the server.
 pub(crate) struct Proxy {
-    pub(crate) port: u16,
+    port: u16,
     faults: Arc<Faults>,
     _tasks: JoinSet<()>,
 }
@@ -25,26 +25,33 @@ struct Faults {
     /// So is every other connection then, and new ones are refused.
     then_close: AtomicBool,
     closed: watch::Sender<bool>,
+    /// Nothing passes, and nothing is told of it.
+    stalled: watch::Sender<bool>,
 }
 
 impl Proxy {
-    /// A way to the server whose socket is in `folder`.
-    pub(crate) async fn new(folder: &str) -> Self {
+    /// A way to the server that `conn` leads to.
+    pub(crate) async fn new(conn: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let faults = Arc::new(Faults::default());
-        let (socket, shared) = (PathBuf::from(folder).join(".s.PGSQL.5432"), faults.clone());
+        let (server, shared) = (Arc::new(Place::of(conn)), faults.clone());
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
                 if !*shared.closed.borrow() {
-                    let server = UnixStream::connect(&socket).await.expect("the server is up");
+                    let server = server.connect().await.expect("the server is up");
                     connections.spawn(pass(client, server, shared.clone()));
                 }
             }
         });
         Self { port, faults, _tasks: tasks }
+    }
+
+    /// How a log of `nodes` is connected to by this way.
+    pub(crate) fn conn(&self, nodes: &Nodes) -> String {
+        format!("{} host=127.0.0.1 port={} sslmode=disable", nodes.conn(), self.port)
     }
 
     /// Swallows the answer to the next commit, and cuts its connection.
@@ -56,6 +63,16 @@ impl Proxy {
     pub(crate) fn swallow_next_answer_and_close(&self) {
         self.faults.then_close.store(true, Ordering::SeqCst);
         self.swallow_next_answer();
+    }
+
+    /// Lets nothing pass, as a server that hangs; new connections are taken and stay silent.
+    pub(crate) fn stall(&self) {
+        self.faults.stalled.send_replace(true);
+    }
+
+    /// Passes on what has gathered, and all that comes: for connections that were given up meanwhile too.
+    pub(crate) fn go_on(&self) {
+        self.faults.stalled.send_replace(false);
     }
 
     /// Takes new connections again.
@@ -73,10 +90,43 @@ impl Faults {
         }
         strikes
     }
+
+    async fn until_it_flows(&self) {
+        // the sender is this one's own
+        drop(self.stalled.subscribe().wait_for(|stalled| !stalled).await);
+    }
+}
+
+/// Where a server listens.
+struct Place {
+    host: String,
+    port: String,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+impl Place {
+    fn of(conn: &str) -> Self {
+        let word = |name| conn.split(' ').find_map(|word| word.strip_prefix(name)).map(str::to_owned);
+        Self {
+            host: word("host=").expect("it has one"),
+            port: word("port=").unwrap_or_else(|| "5432".into()),
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        let Self { host, port } = self;
+        Ok(if host.starts_with('/') {
+            Box::new(UnixStream::connect(format!("{host}/.s.PGSQL.{port}")).await?)
+        } else {
+            Box::new(TcpStream::connect(format!("{host}:{port}")).await?)
+        })
+    }
 }
 
 /// Passes bytes on both ways, until either end or a fault ends it.
-async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>) {
+async fn pass(mut client: TcpStream, mut server: Box<dyn Stream>, faults: Arc<Faults>) {
     let (mut asked, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut commits = false;
     let mut closed = faults.closed.subscribe();
@@ -87,6 +137,7 @@ async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>
                 Ok(n) if n > 0 => {
                     // it makes commits if it has ever prepared their statement
                     commits |= asked[..n].windows(CALL.len()).any(|window| window == CALL);
+                    faults.until_it_flows().await;
                     if server.write_all(&asked[..n]).await.is_err() { return }
                 }
                 _ => return,
@@ -94,6 +145,7 @@ async fn pass(mut client: TcpStream, mut server: UnixStream, faults: Arc<Faults>
             read = server.read(&mut answered) => match read {
                 Ok(n) if n > 0 => {
                     if commits && faults.strike() { return }
+                    faults.until_it_flows().await;
                     if client.write_all(&answered[..n]).await.is_err() { return }
                 }
                 _ => return,

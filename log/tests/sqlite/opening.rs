@@ -48,7 +48,7 @@ async fn files_that_are_no_log_of_this_program_are_refused() {
     let (folder, newer) = folder();
     drop(open(&newer, None, SqliteOptions::default()).await.expect("opened"));
     let raw = rusqlite::Connection::open(&newer).expect("opened");
-    raw.execute("UPDATE meta SET value = 99 WHERE name = 'schema'", []).expect("written");
+    raw.execute("UPDATE meta SET value = 99 WHERE name IN ('schema', 'oldest')", []).expect("written");
     let foreign = folder.path().join("foreign.db");
     let raw = rusqlite::Connection::open(&foreign).expect("opened");
     raw.execute_batch("CREATE TABLE theirs(a)").expect("written");

@@ -33,12 +33,19 @@ const STEP: usize = 500;
 pub(super) async fn run(replays: Replays) {
     let shutdown = replays.inner.triggers.shutdown().clone();
     let mut steward = Steward { replays, stopped: HashSet::new() };
+    let mut is_troubled = false;
     loop {
-        let is_busy = match steward.look().await {
+        let looked = steward.look().await;
+        let was_troubled = std::mem::replace(&mut is_troubled, looked.is_err());
+        let is_busy = match looked {
             Ok(is_busy) => is_busy,
             Err(ReplayError::Log(LogError::Closed)) => return,
             Err(error) => {
-                tracing::warn!(%error, "cannot look after the replays");
+                // that a log's server does not answer is said by whoever asks it
+                let is_said = matches!(&error, ReplayError::Log(error) if error.is_retryable());
+                if !was_troubled && !is_said {
+                    tracing::warn!(%error, "cannot look after the replays; trying until it can");
+                }
                 true
             }
         };

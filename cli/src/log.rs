@@ -1,0 +1,81 @@
+//! The project's log: where it is, and how it is opened.
+
+use crate::project::Project;
+use anyhow::Context as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use weir_config::LogStorage;
+use weir_log::{Driver, Log, LogConfig, LogError, PostgresOptions, SqliteOptions, SystemClock};
+
+/// Between two tries to reach a server.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// What the log is opened with.
+pub(crate) fn config(project: &Project) -> LogConfig {
+    let driver = match &project.config().log {
+        LogStorage::Memory => Driver::Memory,
+        LogStorage::Sqlite => {
+            let path = project.data_dir().join("log.db");
+            Driver::Sqlite { path, options: SqliteOptions::default() }
+        }
+        LogStorage::Postgres(conn) => {
+            let surroundings = project.surroundings.clone();
+            Driver::Postgres(PostgresOptions { surroundings, ..PostgresOptions::new(conn.reveal()) })
+        }
+    };
+    LogConfig { driver, app: Some(project.config().app_name.clone()), clock: Arc::new(SystemClock) }
+}
+
+/// Where the log is, for people.
+pub(crate) fn place(project: &Project) -> String {
+    match config(project).driver {
+        Driver::Memory => "memory".to_owned(),
+        Driver::Sqlite { path, .. } => path.display().to_string(),
+        Driver::Postgres(options) => options.place(),
+    }
+}
+
+/// Makes the folder that a log in a file needs.
+pub(crate) fn make_room(project: &Project) -> anyhow::Result<()> {
+    if matches!(project.config().log, LogStorage::Sqlite) {
+        let folder = project.data_dir();
+        std::fs::create_dir_all(&folder).with_context(|| format!("make the folder {}", folder.display()))?;
+    }
+    Ok(())
+}
+
+/// Opens the log. One that cannot be reached is tried again for up to `wait`.
+pub(crate) async fn open(project: &Project, wait: Duration) -> anyhow::Result<Arc<dyn Log>> {
+    make_room(project)?;
+    let (config, end) = (config(project), Instant::now() + wait);
+    let mut is_told = false;
+    loop {
+        let error = match weir_log::open(config.clone()).await {
+            Ok(log) => {
+                if is_told {
+                    tracing::info!(place = log.capabilities().place, "the log is there");
+                }
+                return Ok(log);
+            }
+            Err(error) => error,
+        };
+        if !error.is_retryable() || Instant::now() + PAUSE > end {
+            return Err(with_remedy(&error, &config.driver, wait));
+        }
+        if !is_told {
+            tracing::warn!(%error, "the log cannot be reached; trying for up to {wait:?}");
+            is_told = true;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A server that is not there may come. In one text, as the error's has its cause in it already.
+pub(crate) fn with_remedy(error: &LogError, driver: &Driver, wait: Duration) -> anyhow::Error {
+    if !matches!(driver, Driver::Postgres(_)) || !error.is_retryable() {
+        return anyhow::anyhow!("{error}");
+    }
+    let remedy = if wait.is_zero() { " (weir start --wait 60s keeps trying)" } else { "" };
+    anyhow::anyhow!("{error}; see that the server is up and can be reached from here{remedy}")
+}

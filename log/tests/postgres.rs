@@ -1,0 +1,13 @@
+//! What only a server shared by several processes can show.
+
+mod postgres {
+    mod encryption;
+    mod faults;
+    mod groups;
+    mod isolation;
+    mod nodes;
+    mod opening;
+    mod proxy;
+    mod readers;
+    mod set_back;
+}

@@ -1,0 +1,7 @@
+//! The real binary on a real PostgreSQL server.
+
+mod postgres {
+    mod connecting;
+    mod idle;
+    mod migrating;
+}
