@@ -5,6 +5,7 @@ mod postgres {
     mod faults;
     mod groups;
     mod isolation;
+    mod looking;
     mod nodes;
     mod opening;
     mod proxy;
