@@ -2,16 +2,21 @@
 
 use crate::binary::repository;
 use crate::command::{self, Finished};
+use crate::place::LogPlace;
 use crate::server::{Server, ServerOptions};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
+/// What a project is configured by.
+const CONFIG: &str = "config/application.yml";
+
 /// A project of its own, deleted with the value.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: TempDir,
+    log: LogPlace,
     servers: AtomicUsize,
 }
 
@@ -21,6 +26,7 @@ pub struct Sandbox {
 pub struct Builder {
     files: Vec<(String, String)>,
     example: Option<String>,
+    log: LogPlace,
 }
 
 impl Sandbox {
@@ -35,11 +41,12 @@ impl Sandbox {
         self.folder.path().join("project")
     }
 
-    /// Writes a file of the project, whole or not at all, as editors do.
+    /// Writes a file of the project, whole or not at all, as editors do. The configuration is told where the log is.
     pub fn write(&self, name: &str, text: &str) {
+        let log = if name == CONFIG { self.log.configured() } else { String::new() };
         let (file, draft) = (self.project().join(name), self.folder.path().join("draft"));
         std::fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("make the folder");
-        std::fs::write(&draft, text).expect("write a draft");
+        std::fs::write(&draft, format!("{text}{log}")).expect("write a draft");
         std::fs::rename(&draft, &file).expect("put the draft into its place");
     }
 
@@ -85,14 +92,20 @@ impl Builder {
 
     /// Adds `config/application.yml`.
     pub fn config(self, text: &str) -> Self {
-        self.file("config/application.yml", text)
+        self.file(CONFIG, text)
+    }
+
+    /// Keeps the log there.
+    pub fn log(mut self, place: LogPlace) -> Self {
+        self.log = place;
+        self
     }
 
     /// Makes the folder.
     #[must_use]
     pub fn build(self) -> Sandbox {
         let folder = TempDir::with_prefix("weir-").expect("make a temporary folder");
-        let sandbox = Sandbox { folder, servers: AtomicUsize::new(0) };
+        let sandbox = Sandbox { folder, log: self.log, servers: AtomicUsize::new(0) };
         let project = sandbox.project();
         std::fs::create_dir(&project).expect("make the project's folder");
         if let Some(example) = self.example {

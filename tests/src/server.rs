@@ -66,11 +66,7 @@ impl Server {
             async move { found.ok_or("no run.json of this server") }
         })
         .await;
-        // of two clients the second finds it there
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build();
-        let client = client.expect("an HTTP client");
-        Self { child, at, output, client }
+        Self { child, at, output, client: http_client() }
     }
 
     /// A request to the gateway.
@@ -148,6 +144,14 @@ impl Drop for Server {
             }
         }
     }
+}
+
+/// A client that asks the machine's settings for nothing.
+pub(crate) fn http_client() -> reqwest::Client {
+    // of two clients the second finds it there
+    rustls::crypto::ring::default_provider().install_default().ok();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build();
+    client.expect("an HTTP client")
 }
 
 impl Addresses {

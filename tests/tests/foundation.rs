@@ -2,7 +2,18 @@
 //! and the project changes while it is served.
 
 use serde_json::{Value, json};
-use weir_tests::{PATIENCE, Sandbox, Server, ServerOptions, eventually};
+use weir_tests::{LogPlace, PATIENCE, Sandbox, Server, ServerOptions, eventually};
+
+weir_tests::on_each_log!(
+    what_a_route_appends_a_trigger_turns_into_a_view_that_another_route_reads,
+    a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its_own_route_only,
+    where_the_system_tells_of_no_changes_the_folders_are_looked_through,
+    routes_are_chosen_by_the_environment_that_functions_see,
+    a_route_that_is_added_is_served_and_mistakes_in_the_routes_leave_the_old_ones,
+    what_was_served_is_there_after_a_clean_stop,
+    one_request_is_one_transaction_that_a_failure_undoes,
+    requests_that_change_the_same_row_at_once_lose_no_change,
+);
 
 const GREET: &str = r#"
 local topics = require "topics"
@@ -12,8 +23,9 @@ return function(args)
 end
 "#;
 
-fn visits() -> Sandbox {
+fn visits(log: LogPlace) -> Sandbox {
     Sandbox::builder()
+        .log(log)
         .config("appName: visits\ntopics: [visits]\nevents: {visits: {APPEND: [on_visit]}}\n")
         .file(
             "app/gateway.lua",
@@ -60,9 +72,8 @@ async fn count(server: &Server, name: &str) -> Value {
     server.get(&format!("/visits/{name}")).await.json()["data"].clone()
 }
 
-#[tokio::test]
-async fn what_a_route_appends_a_trigger_turns_into_a_view_that_another_route_reads() {
-    let sandbox = visits();
+async fn what_a_route_appends_a_trigger_turns_into_a_view_that_another_route_reads(log: LogPlace) {
+    let sandbox = visits(log);
     let server = sandbox.dev().await;
     assert_eq!(count(&server, "ada").await, 0);
     for _ in 0..3 {
@@ -78,9 +89,10 @@ async fn what_a_route_appends_a_trigger_turns_into_a_view_that_another_route_rea
     assert!(server.stop().await.success());
 }
 
-#[tokio::test]
-async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its_own_route_only() {
-    let sandbox = visits();
+async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its_own_route_only(
+    log: LogPlace,
+) {
+    let sandbox = visits(log);
     let server = sandbox.dev().await;
     assert_eq!(server.post("/visits/ada", &json!({})).await.json()["data"], "first version");
 
@@ -100,9 +112,8 @@ async fn a_saved_file_is_served_at_once_and_one_that_does_not_compile_breaks_its
     answers(&server, "/broken", "mended").await;
 }
 
-#[tokio::test]
-async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through() {
-    let sandbox = visits();
+async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through(log: LogPlace) {
+    let sandbox = visits(log);
     let options = ServerOptions { args: vec!["--poll".to_owned()], ..ServerOptions::default() };
     let server = sandbox.serve(&options).await;
     assert!(server.said().contains("looked through for changes"), "{}", server.said());
@@ -110,9 +121,8 @@ async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through() {
     greets_anew(&server).await;
 }
 
-#[tokio::test]
-async fn routes_are_chosen_by_the_environment_that_functions_see() {
-    let sandbox = visits();
+async fn routes_are_chosen_by_the_environment_that_functions_see(log: LogPlace) {
+    let sandbox = visits(log);
     let config = |variables: &str| format!("appName: visits\nenvVar: [{variables}]\n");
     sandbox.write("config/application.yml", &config("STAGE"));
     sandbox.write(
@@ -132,9 +142,8 @@ async fn routes_are_chosen_by_the_environment_that_functions_see() {
     answers(&server, "/extra", "more").await;
 }
 
-#[tokio::test]
-async fn a_route_that_is_added_is_served_and_mistakes_in_the_routes_leave_the_old_ones() {
-    let sandbox = visits();
+async fn a_route_that_is_added_is_served_and_mistakes_in_the_routes_leave_the_old_ones(log: LogPlace) {
+    let sandbox = visits(log);
     let server = sandbox.dev().await;
     assert_eq!(server.get("/new").await.status, 404);
 
@@ -155,9 +164,8 @@ async fn a_route_that_is_added_is_served_and_mistakes_in_the_routes_leave_the_ol
     assert_eq!(server.get("/new").await.status, 200);
 }
 
-#[tokio::test]
-async fn what_was_served_is_there_after_a_clean_stop() {
-    let sandbox = visits();
+async fn what_was_served_is_there_after_a_clean_stop(log: LogPlace) {
+    let sandbox = visits(log);
     let server = sandbox.dev().await;
     server.post("/visits/ada", &json!({})).await;
     assert!(server.stop().await.success());
@@ -171,9 +179,9 @@ async fn what_was_served_is_there_after_a_clean_stop() {
     .await;
 }
 
-#[tokio::test]
-async fn one_request_is_one_transaction_that_a_failure_undoes() {
+async fn one_request_is_one_transaction_that_a_failure_undoes(log: LogPlace) {
     let sandbox = Sandbox::builder()
+        .log(log)
         .config("appName: undo\ntopics: [orders]\n")
         .file("app/gateway.lua", r#"return {{"POST", "/orders", "order"}}"#)
         .file(
@@ -196,9 +204,9 @@ async fn one_request_is_one_transaction_that_a_failure_undoes() {
     assert_eq!(events.iter().map(|e| &e["value"]).collect::<Vec<_>>(), [&json!({"n": 1})]);
 }
 
-#[tokio::test]
-async fn requests_that_change_the_same_row_at_once_lose_no_change() {
+async fn requests_that_change_the_same_row_at_once_lose_no_change(log: LogPlace) {
     let sandbox = Sandbox::builder()
+        .log(log)
         .config("appName: hot\n")
         .file("app/gateway.lua", r#"return {{"POST", "/next", "next"}}"#)
         .file(

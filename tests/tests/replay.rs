@@ -2,7 +2,17 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use weir_tests::{Finished, PATIENCE, Sandbox, Server, eventually};
+use weir_tests::{Finished, LogPlace, PATIENCE, Sandbox, Server, eventually};
+
+weir_tests::on_each_log!(
+    without_a_mode_the_three_are_explained_with_their_counts_and_nothing_runs,
+    a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing,
+    in_place_shows_counts_asks_and_runs_the_range_of_a_key_again,
+    appends_are_committed_only_with_emit,
+    what_cannot_be_applied_is_exit_code_1_and_shown,
+    a_replay_is_paused_resumed_and_cancelled_by_its_name,
+    a_replay_whose_server_is_killed_goes_on_and_applies_each_event_of_its_range_once,
+);
 
 /// What the live trigger and replays run. `applied` counts what took effect by event; a chain of reads and writes does
 /// the same for what does not commute.
@@ -18,8 +28,9 @@ return function(order, ctx)
 end
 "#;
 
-fn shop() -> Sandbox {
+fn shop(log: LogPlace) -> Sandbox {
     Sandbox::builder()
+        .log(log)
         .config("appName: shop\ntopics: [orders, emails]\nevents: {orders: {APPEND: [tally]}}\n")
         .file("app/gateway.lua", "return {}")
         .file("app/tally.lua", TALLY)
@@ -78,9 +89,8 @@ async fn whole_log(sandbox: &Sandbox) -> (Vec<Value>, [BTreeMap<String, Value>; 
     (emails, [rows(sandbox, "applied").await, rows(sandbox, "sums").await, rows(sandbox, "modes").await])
 }
 
-#[tokio::test]
-async fn without_a_mode_the_three_are_explained_with_their_counts_and_nothing_runs() {
-    let sandbox = shop();
+async fn without_a_mode_the_three_are_explained_with_their_counts_and_nothing_runs(log: LogPlace) {
+    let sandbox = shop(log);
     let _server = sandbox.dev().await;
     handled(&sandbox, 6).await;
     sandbox.weir(&["triggers", "pause", "orders/tally"]).await.succeeded();
@@ -95,9 +105,8 @@ async fn without_a_mode_the_three_are_explained_with_their_counts_and_nothing_ru
     assert_eq!(applied(&sandbox).await, [1; 6]);
 }
 
-#[tokio::test]
-async fn a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing() {
-    let sandbox = shop();
+async fn a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing(log: LogPlace) {
+    let sandbox = shop(log);
     let server = sandbox.dev().await;
     handled(&sandbox, 4).await;
     let before = whole_log(&sandbox).await;
@@ -129,9 +138,8 @@ async fn a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing() {
     assert_eq!(whole_log(&sandbox).await, before);
 }
 
-#[tokio::test]
-async fn in_place_shows_counts_asks_and_runs_the_range_of_a_key_again() {
-    let sandbox = shop();
+async fn in_place_shows_counts_asks_and_runs_the_range_of_a_key_again(log: LogPlace) {
+    let sandbox = shop(log);
     let _server = sandbox.dev().await;
     handled(&sandbox, 8).await;
     let range = ["--in-place", "--from", "1", "--to", "6", "--key", "b", "--name", "mend"];
@@ -157,9 +165,8 @@ async fn in_place_shows_counts_asks_and_runs_the_range_of_a_key_again() {
     assert_eq!(sandbox.weir(&["replay", "show", "other"]).await.code, Some(1));
 }
 
-#[tokio::test]
-async fn appends_are_committed_only_with_emit() {
-    let sandbox = shop();
+async fn appends_are_committed_only_with_emit(log: LogPlace) {
+    let sandbox = shop(log);
     let _server = sandbox.dev().await;
     handled(&sandbox, 3).await;
     replay(&sandbox, &["--in-place", "--yes", "--name", "quiet"]).await.succeeded();
@@ -173,9 +180,8 @@ async fn appends_are_committed_only_with_emit() {
     assert_eq!(applied(&sandbox).await, [3, 3, 3]);
 }
 
-#[tokio::test]
-async fn what_cannot_be_applied_is_exit_code_1_and_shown() {
-    let sandbox = shop();
+async fn what_cannot_be_applied_is_exit_code_1_and_shown(log: LogPlace) {
+    let sandbox = shop(log);
     let _server = sandbox.dev().await;
     let order = |key: &str, value: Value| json!({"key": key, "value": value}).to_string();
     append(&sandbox, &[order("a", json!({"fails": true})), order("a", json!({})), order("b", json!({}))])
@@ -189,9 +195,8 @@ async fn what_cannot_be_applied_is_exit_code_1_and_shown() {
     assert_eq!(replay(&sandbox, &["--dry-run"]).await.code, Some(1));
 }
 
-#[tokio::test]
-async fn a_replay_is_paused_resumed_and_cancelled_by_its_name() {
-    let sandbox = shop();
+async fn a_replay_is_paused_resumed_and_cancelled_by_its_name(log: LogPlace) {
+    let sandbox = shop(log);
     let _server = sandbox.dev().await;
     handled(&sandbox, 500).await;
     let args = ["--in-place", "--yes", "--name", "slow", "--rate", "5", "--detach", "--json"];
@@ -212,9 +217,8 @@ async fn a_replay_is_paused_resumed_and_cancelled_by_its_name() {
 }
 
 /// The rate keeps the replay under way for seconds, so that each kill finds it in the middle.
-#[tokio::test]
-async fn a_replay_whose_server_is_killed_goes_on_and_applies_each_event_of_its_range_once() {
-    let sandbox = shop();
+async fn a_replay_whose_server_is_killed_goes_on_and_applies_each_event_of_its_range_once(log: LogPlace) {
+    let sandbox = shop(log);
     let mut server = sandbox.dev().await;
     handled(&sandbox, 2000).await;
     let args = [
