@@ -111,7 +111,9 @@ impl<'v> Drive<'v> {
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<mlua::Result<Driven>> {
-        let resumed = match std::mem::replace(&mut self.next, Next::Answer) {
+        let before = std::mem::replace(&mut self.next, Next::Answer);
+        let was_preempted = matches!(before, Next::Resume);
+        let resumed = match before {
             Next::Start(main, args) => self.resume((main, args)),
             Next::Resume => self.resume(()),
             Next::Answer => match ready!(self.run.poll_waiting(self.frame, cx)) {
@@ -128,8 +130,13 @@ impl<'v> Drive<'v> {
                 self.shared.return_thread(&self.thread);
                 return Poll::Ready(Ok((went_well, value, second)));
             }
-            // the host function that left something to wait for has polled it
-            Value::Table(mark) if mark == *self.shared.waits() => {}
+            // the host function that left something to wait for has polled it; but what woke it may have been spent on a
+            // function that was preempted before it came to wait
+            Value::Table(mark) if mark == *self.shared.waits() => {
+                if was_preempted {
+                    return self.step(cx);
+                }
+            }
             _ => self.next = Next::Resume,
         }
         Poll::Pending

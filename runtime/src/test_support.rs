@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
     TopicName, TraceContext,
@@ -33,6 +34,8 @@ pub struct TestHost {
     pub immediate: RefCell<Vec<(u32, Records)>>,
     /// Whether every answer takes a turn of the reactor.
     pub is_slow: Cell<bool>,
+    /// How long every question keeps the thread, before its answer.
+    pub busy_for: Cell<Duration>,
     /// Whether no answer ever comes.
     pub is_stuck: Cell<bool>,
     /// What every read answers instead.
@@ -65,6 +68,10 @@ impl TestHost {
     }
 
     fn answer<T: 'static>(&self, value: T) -> Answer<Result<T, HostError>> {
+        let asked = Instant::now();
+        while asked.elapsed() < self.busy_for.get() {
+            std::hint::spin_loop();
+        }
         if let Some(error) = &*self.error.borrow() {
             return Answer::Now(Err(error.clone()));
         }

@@ -292,6 +292,28 @@ async fn a_preempted_function_goes_on_where_it_was() {
     assert_eq!(value(&bench.run(&invocation).await), r#"["1,2,3,4,5",3000000]"#);
 }
 
+/// The answer comes after the host was asked, and before the function waits for it.
+#[tokio::test]
+async fn a_function_that_is_preempted_before_it_waits_meets_the_answer_that_came_meanwhile() {
+    let bench =
+        Bench::new(&[("app/main.lua", "return function() return require('state').get('t', 'k') end")]);
+    bench.host.put("t", "k", "7");
+    bench.host.is_slow.set(true);
+    // for many slices
+    bench.host.busy_for.set(Duration::from_millis(50));
+    let here = tokio::task::LocalSet::new();
+    let run = here.spawn_local(async move { value(&bench.main("").await) });
+    // a task of its own: nobody polls it but who has an answer for it
+    here.run_until(async {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(run.is_finished(), "it waits for what has come already");
+        assert_eq!(run.await.expect("it does not panic"), "7");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn waiting_past_the_wall_limit_ends_the_invocation_and_frees_what_it_waited_for() {
     let bench = Bench::new(&[
