@@ -8,6 +8,7 @@ EXAMPLE ?= hello
 export REQUIRE_BACKENDS ?= sqlite,postgres
 LEFT_OUT = $(if $(findstring postgres,$(REQUIRE_BACKENDS)),,postgres)
 CARGO ?= cargo
+SOAK_TABLE = $(TARGET_DIR)/soak.md
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 
 # rustup puts cargo here; a shell that was open before does not know it yet
@@ -45,13 +46,21 @@ bench-peers: require ## Weir beside Restate, JetStream, job queues and nginx, on
 	@sh scripts/require test && sh scripts/require-bench peers
 	$(CARGO) run --release --locked --package weir-benches -- peers
 
-soak: require ## Kill a server under load and simulate schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000); as root also full and read-only disks
+soak: require ## Faults under load and schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000); ends with a table; as root also full and read-only disks
+	@sh scripts/require test
 	[ "$$(id -u)" != 0 ] || $(CARGO) test --locked --package weir-log --test disk -- --include-ignored </dev/null
 	$(CARGO) build --release --locked --package weir-cli
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
 		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture
 	WEIR_SIM_SEEDS=$(or $(SOAK_SEEDS),200000) $(CARGO) test --release --locked --package weir-triggers \
 		--test simulation -- --include-ignored --nocapture --skip how_many
+	@rm -f "$(SOAK_TABLE)"
+	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_FAULTS=full SOAK_TABLE="$(SOAK_TABLE)" \
+		$(CARGO) test --locked --package weir-tests --test postgres_faults -- --test-threads 1 $$([ "$$(id -u)" != 0 ] || echo --include-ignored)
+	@echo
+	@echo "| fault of PostgreSQL | nodes | times | acknowledged | not acknowledged | lost | doubled | recovery p50 | longest |"
+	@echo "|---|---|---|---|---|---|---|---|---|"
+	@cat "$(SOAK_TABLE)"
 
 install: require ## Build and install `weir` for this user
 	$(CARGO) install --locked --path cli

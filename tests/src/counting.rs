@@ -9,9 +9,12 @@ use crate::place::LogPlace;
 use crate::sandbox::Sandbox;
 use crate::server::Server;
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 
 /// The application.
 #[must_use]
@@ -52,6 +55,8 @@ pub fn counting(log: LogPlace) -> Sandbox {
 pub struct Load {
     shared: Arc<Shared>,
     clients: JoinSet<()>,
+    /// How many requests were made beside those of the clients.
+    probes: AtomicUsize,
 }
 
 /// What the clients have come to.
@@ -75,19 +80,20 @@ struct Shared {
 }
 
 impl Load {
-    /// Starts `clients` clients.
+    /// Starts `clients` clients, each of which begins a request every `pace` at most: a load that triggers keep up with
+    /// tells when they have recovered.
     #[must_use]
-    pub fn start(clients: usize, servers: &[&Server]) -> Self {
+    pub fn start(clients: usize, pace: Duration, servers: &[&Server]) -> Self {
         let shared = Arc::new(Shared {
             http: crate::server::http_client(),
             gateways: RwLock::default(),
             sent: watch::Sender::default(),
             is_stopping: watch::Sender::new(false),
         });
-        let mut load = Self { shared, clients: JoinSet::new() };
+        let mut load = Self { shared, clients: JoinSet::new(), probes: AtomicUsize::new(0) };
         load.serve_by(servers);
         for client in 0..clients {
-            load.clients.spawn(load.shared.clone().send_on(client));
+            load.clients.spawn(load.shared.clone().send_on(client, pace));
         }
         load
     }
@@ -110,6 +116,15 @@ impl Load {
         assert_eq!(came, Ok(true), "not {more} more requests were acknowledged within {PATIENCE:?}");
     }
 
+    /// Sends a request to this server until it acknowledges it.
+    ///
+    /// # Panics
+    /// It does not within [`PATIENCE`].
+    pub async fn acknowledged_by(&self, server: &Server) {
+        let id = format!("probe-{:06}", self.probes.fetch_add(1, Ordering::Relaxed));
+        eventually(PATIENCE, || self.shared.send_to(&server.at.gateway, &id, Some(&id))).await;
+    }
+
     /// What the clients have come to so far.
     #[must_use]
     pub fn sent(&self) -> Sent {
@@ -130,9 +145,12 @@ impl Load {
 }
 
 impl Shared {
-    async fn send_on(self: Arc<Self>, client: usize) {
+    async fn send_on(self: Arc<Self>, client: usize, pace: Duration) {
         let mut round = 0;
+        let mut begins = tokio::time::interval(pace);
+        begins.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !*self.is_stopping.borrow() {
+            begins.tick().await;
             let id = format!("{client:02}-{round:06}");
             if round % 2 == 0 {
                 // refused or not answered: that is counted, and is all that is asked of it
@@ -155,6 +173,10 @@ impl Shared {
             let gateways = self.gateways.read().expect("no writer panics while it holds this");
             gateways[turn % gateways.len()].clone()
         };
+        self.send_to(&gateway, id, key).await
+    }
+
+    async fn send_to(&self, gateway: &str, id: &str, key: Option<&str>) -> Result<(), String> {
         let mut request = self.http.post(format!("{gateway}/hits/{id}"));
         if let Some(key) = key {
             request = request.header("Idempotency-Key", key);

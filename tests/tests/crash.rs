@@ -1,9 +1,11 @@
 //! Kill the server while it works, start it again: nothing that was acknowledged is missing, and nothing took effect
 //! twice. `SOAK_KILLS` says how often to kill (`make soak`).
 
+use std::time::Duration;
 use weir_tests::{Found, Load, LogPlace, counting};
 
 const CLIENTS: usize = 8;
+const PACE: Duration = Duration::from_millis(1);
 
 weir_tests::on_each_log!(a_server_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice);
 
@@ -13,7 +15,7 @@ async fn a_server_that_is_killed_again_and_again_loses_nothing_and_does_nothing_
     assert!(kills > 0, "SOAK_KILLS=0 would test nothing");
     let sandbox = counting(log);
     let mut server = sandbox.dev().await;
-    let mut load = Load::start(CLIENTS, &[&server]);
+    let mut load = Load::start(CLIENTS, PACE, &[&server]);
     for round in 0..kills {
         // a different moment each time: right away, amid the first commits, amid the triggers' work
         load.until_acknowledged([1, 40, 150, 7, 300, 90][round % 6]).await;

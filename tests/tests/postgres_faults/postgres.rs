@@ -1,0 +1,87 @@
+//! A server of a case's own, which may be stopped and hurt.
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::PathBuf;
+use tokio_postgres::Client;
+use weir_log::conformance::server::{Server, folder};
+use weir_tests::{PATIENCE, eventually};
+
+/// What the nodes' connections are called.
+pub(crate) const APP: &str = "app";
+
+/// The server.
+#[derive(Debug)]
+pub(crate) struct Postgres {
+    pub(crate) folder: PathBuf,
+    server: Server,
+}
+
+impl Postgres {
+    /// Starts one.
+    pub(crate) fn start() -> Self {
+        Self::start_in(folder().expect("a folder is made"), "")
+    }
+
+    /// Starts one in `folder`, with `settings`.
+    pub(crate) fn start_in(folder: PathBuf, settings: &str) -> Self {
+        let server = Server::start(&folder, settings).unwrap_or_else(|why| panic!("{why}"));
+        Self { folder, server }
+    }
+
+    /// How nodes connect to it.
+    pub(crate) fn conn(&self) -> String {
+        format!("{} application_name={APP}", self.server.conn())
+    }
+
+    /// Restarts it: `fast` ends connections, `immediate` is a crash.
+    pub(crate) fn restart(&self, mode: &str) {
+        Server::control(&self.folder, &["restart", "-m", mode]).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    /// A connection of an administrator, who sees the log's tables; as soon as the server takes it.
+    pub(crate) async fn administrator(&self) -> Client {
+        let conn =
+            format!("{} application_name=administrator options='-c search_path=weir'", self.server.conn());
+        eventually(PATIENCE, || Server::connect_to(&conn)).await
+    }
+
+    /// Ends every connection of the nodes.
+    pub(crate) async fn end_connections(&self) {
+        let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
+        self.administrator().await.execute(sql, &[&APP]).await.expect("an administrator may");
+    }
+
+    /// Stops all its processes where they are, until the result is dropped.
+    pub(crate) async fn freeze(&self) -> Frozen {
+        let administrator = self.administrator().await;
+        let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
+        let first = file.lines().next().and_then(|line| line.parse().ok()).expect("its first line is a pid");
+        // the first starts the others, so no more come after it has stopped
+        let mut frozen = Frozen(vec![first]);
+        frozen.signal(Signal::STOP);
+        let all =
+            administrator.query("SELECT pid FROM pg_stat_activity", &[]).await.expect("it still answers");
+        frozen.0.extend(all.iter().map(|row| row.get::<_, i32>(0)));
+        frozen.signal(Signal::STOP);
+        frozen
+    }
+}
+
+/// Processes that do nothing while this lives.
+#[derive(Debug)]
+pub(crate) struct Frozen(Vec<i32>);
+
+impl Frozen {
+    fn signal(&self, signal: Signal) {
+        for pid in self.0.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            // one that has ended meanwhile needs no signal
+            kill_process(pid, signal).ok();
+        }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        self.signal(Signal::CONT);
+    }
+}
