@@ -10,5 +10,6 @@ mod postgres {
     mod opening;
     mod proxy;
     mod readers;
+    mod retention;
     mod set_back;
 }

@@ -66,14 +66,16 @@ pub(super) async fn trim_step(client: &mut Client, at: At, before: Offset) -> Re
     if end <= earliest {
         return Ok(earliest);
     }
-    // the events first: appends wait only for the partition's own row
-    let sql = "WITH gone AS (DELETE FROM events WHERE topic = $1 AND part = $2 AND off < $3
+    // the events first: appends wait only for the partition's own row. From the earliest on: below it the index is full
+    // of what is gone, for as long as anybody could still see that
+    let sql = "WITH gone AS (DELETE FROM events WHERE topic = $1 AND part = $2 AND off >= $3 AND off < $4
           RETURNING coalesce(octet_length(key), 0) + coalesce(octet_length(value), 0) + octet_length(headers) AS size)
         SELECT coalesce(sum(size), 0)::bigint FROM gone";
-    let bytes: i64 = transaction.query_one(sql, &[&topic, &part, &signed_offset(end)]).await?.get(0);
+    let (first, end) = (signed_offset(earliest), signed_offset(end));
+    let bytes: i64 = transaction.query_one(sql, &[&topic, &part, &first, &end]).await?.get(0);
     let sql = "UPDATE partitions SET earliest = greatest(earliest, $3), bytes = bytes - $4
         WHERE topic = $1 AND part = $2 RETURNING earliest";
-    let row = transaction.query_one(sql, &[&topic, &part, &signed_offset(end), &bytes]).await?;
+    let row = transaction.query_one(sql, &[&topic, &part, &end, &bytes]).await?;
     transaction.commit().await?;
     Ok(offset(&row, 0))
 }

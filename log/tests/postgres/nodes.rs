@@ -75,15 +75,13 @@ impl Nodes {
 
     /// Waits until `sql` says true.
     pub(crate) async fn until(&self, sql: &str) {
-        let holds = async {
-            loop {
-                let row = self.watcher.query_one(sql, &[]).await.expect("it is SQL");
-                if row.get(0) {
-                    break;
-                }
-            }
-        };
+        let holds = async { while !self.says(sql).await {} };
         tokio::time::timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("in vain: {sql}"));
+    }
+
+    /// Whether `sql` says true.
+    pub(crate) async fn says(&self, sql: &str) -> bool {
+        self.watcher.query_one(sql, &[]).await.expect("it is SQL").get(0)
     }
 
     /// Waits until `count` commits of this schema wait for locks.
