@@ -171,8 +171,9 @@ impl Shared {
     async fn send(&self, id: &str, turn: usize, key: Option<&str>) -> Result<(), String> {
         let gateway = {
             let gateways = self.gateways.read().expect("no writer panics while it holds this");
-            gateways[turn % gateways.len()].clone()
+            gateways.get(turn % gateways.len().max(1)).cloned()
         };
+        let gateway = gateway.ok_or("no server is up")?;
         self.send_to(&gateway, id, key).await
     }
 

@@ -35,6 +35,8 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // lazily: the server is still about to remove what is in it
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
+        // what it was mounted on is ours to remove, not the server's
+        std::fs::remove_dir(&self.0).ok();
     }
 }
 
