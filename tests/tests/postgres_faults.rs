@@ -10,6 +10,7 @@ mod postgres_faults {
     mod nodes;
     mod postgres;
     mod proxy;
+    mod restored;
     mod run;
     mod server;
     mod table;

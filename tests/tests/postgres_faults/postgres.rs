@@ -33,6 +33,27 @@ impl Postgres {
         format!("{} application_name={APP}", self.server.conn())
     }
 
+    /// Copies its folder while it is down.
+    pub(crate) fn back_up(&self) {
+        self.down(|data, copy| run("cp", &["-a", data, copy]));
+    }
+
+    /// Puts the copy in the folder's place while it is down.
+    pub(crate) fn restore(&self) {
+        self.down(|data, copy| {
+            run("rm", &["-r", data]);
+            run("mv", &[copy, data]);
+        });
+    }
+
+    fn down(&self, act: impl FnOnce(&str, &str)) {
+        Server::control(&self.folder, &["stop", "-m", "fast"]).unwrap_or_else(|why| panic!("{why}"));
+        let path =
+            |name| self.folder.join(name).to_str().expect("a temporary folder's name is text").to_owned();
+        act(&path("data"), &path("copy"));
+        self.restart("fast");
+    }
+
     /// Restarts it: `fast` ends connections, `immediate` is a crash.
     pub(crate) fn restart(&self, mode: &str) {
         Server::control(&self.folder, &["restart", "-m", mode]).unwrap_or_else(|why| panic!("{why}"));
@@ -65,6 +86,11 @@ impl Postgres {
         frozen.signal(Signal::STOP);
         frozen
     }
+}
+
+fn run(program: &str, arguments: &[&str]) {
+    let ended = std::process::Command::new(program).args(arguments).status().expect("it can be run");
+    assert!(ended.success(), "{program} {arguments:?} failed");
 }
 
 /// Processes that do nothing while this lives.

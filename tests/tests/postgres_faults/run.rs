@@ -2,6 +2,7 @@
 
 use super::postgres::Postgres;
 use super::table;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use weir_tests::{
     Found, Load, LogPlace, PATIENCE, Sandbox, Server, ServerOptions, Wrong, counting, eventually,
@@ -111,6 +112,18 @@ impl Run {
         .await;
     }
 
+    /// Where each partition of the log ends.
+    pub(crate) async fn tails(&self) -> Vec<i64> {
+        let tails = "SELECT array_agg(tail ORDER BY topic, part) FROM partitions";
+        let administrator = self.postgres.administrator().await;
+        administrator.query_one(tails, &[]).await.expect("the server is well").get(0)
+    }
+
+    /// The ids of the requests that have been acknowledged.
+    pub(crate) fn acknowledged(&self) -> BTreeSet<String> {
+        self.load.sent().acknowledged
+    }
+
     /// How many requests were not acknowledged, of those that were answered or broke off.
     pub(crate) fn failed(&self) -> usize {
         let sent = self.load.sent();
@@ -127,9 +140,7 @@ impl Run {
     pub(crate) async fn recover_from(&mut self, strikes: usize) {
         self.strikes += strikes;
         let begun = Instant::now();
-        let administrator = self.postgres.administrator().await;
-        let tails = "SELECT array_agg(tail ORDER BY topic, part) FROM partitions";
-        let tails: Vec<i64> = administrator.query_one(tails, &[]).await.expect("the server is well").get(0);
+        let (tails, administrator) = (self.tails().await, self.postgres.administrator().await);
         for server in self.nodes.iter().filter_map(|node| node.server.as_ref()) {
             self.load.acknowledged_by(server).await;
         }
@@ -147,8 +158,14 @@ impl Run {
 
     /// Ends the load, and checks that nothing is lost and nothing doubled.
     pub(crate) async fn finish(self) {
+        self.finish_without(&BTreeSet::new()).await;
+    }
+
+    /// Likewise; what has `gone` may be there or not.
+    pub(crate) async fn finish_without(self, gone: &BTreeSet<String>) {
         let Self { nodes, postgres, load, fault, strikes, recoveries } = self;
-        let sent = load.stop().await;
+        let mut sent = load.stop().await;
+        sent.acknowledged.retain(|id| !gone.contains(id));
         let found = Found::of(&nodes[0].sandbox).await;
         let wrong = found.wrong(&sent.acknowledged);
         table::add(&table::Row {
