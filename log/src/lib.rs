@@ -20,6 +20,7 @@ mod limits;
 mod members;
 mod membership;
 mod memory;
+mod moving;
 mod open;
 mod pages;
 mod postgres;
@@ -35,11 +36,14 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
+pub use moving::{
+    Copied, Imported, Phase, Progress, SpacerImport, SpacerTopic, Tally, Watcher, copy, import_spacer,
+};
 pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
 pub use postgres::{ConnString, PostgresOptions, Surroundings};
 pub use resolve::resolve;
-pub use sqlite::{FaultPoint, Faults, SqliteOptions};
+pub use sqlite::{Backup, FaultPoint, Faults, SqliteOptions, backup};
 pub use topic::{TopicInfo, TopicSpec};
 pub use versions::SchemaState;
 

@@ -1,6 +1,7 @@
 //! The registry of backends: the one place that knows them all.
 
 use crate::memory::MemoryLog;
+use crate::moving::{Export, Import};
 use crate::postgres::{self, PostgresLog, PostgresOptions};
 use crate::sqlite::{self, SqliteLog, SqliteOptions};
 use crate::{Clock, Log, LogError, SchemaState};
@@ -71,6 +72,29 @@ pub async fn schema_state(driver: &Driver) -> Result<SchemaState, LogError> {
         Driver::Sqlite { path, .. } => sqlite::schema_state(path),
         Driver::Postgres(options) => postgres::schema_state(options).await,
     }
+}
+
+/// Holds a log still, to be copied.
+pub(crate) async fn hold_source(driver: Driver) -> Result<Box<dyn Export>, LogError> {
+    Ok(match driver {
+        Driver::Memory => return Err(not_in_memory()),
+        Driver::Sqlite { path, options } => Box::new(sqlite::Held::source(&path, &options).await?),
+        Driver::Postgres(options) => Box::new(postgres::Held::source(&options).await?),
+    })
+}
+
+/// Holds a log, made if there is none, to be written past its own rules.
+pub(crate) async fn hold_target(driver: Driver) -> Result<Box<dyn Import>, LogError> {
+    Ok(match driver {
+        Driver::Memory => return Err(not_in_memory()),
+        Driver::Sqlite { path, options } => Box::new(sqlite::Held::target(&path, &options).await?),
+        Driver::Postgres(options) => Box::new(postgres::Held::target(&options).await?),
+    })
+}
+
+fn not_in_memory() -> LogError {
+    let source = "it begins and ends with its process: name a file or a PostgreSQL database".into();
+    LogError::Unavailable { operation: "move a log in memory".into(), source, retry: false }
 }
 
 /// The log at `place` belongs to `owner`, and `app` wants it; each could have its own `own`.

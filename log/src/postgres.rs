@@ -9,22 +9,26 @@ mod call;
 mod check;
 mod committer;
 mod connection;
+mod edits;
 mod error;
 mod events;
 mod facts;
 mod groups;
 mod health;
+mod held;
 mod history;
 mod lane;
 mod membership;
 mod news;
 mod opening;
 mod options;
+mod outline;
 mod parameters;
 mod passfile;
 mod placement;
 mod plan;
 mod schema;
+mod spacer;
 mod state;
 mod surroundings;
 mod target;
@@ -57,10 +61,12 @@ use weir_schema::{
     Transaction, Versioned,
 };
 
+pub(crate) use held::Held;
 pub(crate) use opening::schema_state;
 pub use options::{ConnString, PostgresOptions};
 #[cfg(feature = "conformance")]
 pub(crate) use parameters::in_words;
+pub(crate) use spacer::{Message, Spacer, Standing, find};
 pub use surroundings::Surroundings;
 
 /// A log in PostgreSQL. See the module's docs.
@@ -86,6 +92,8 @@ struct Shared {
     members: Members,
     /// Held by whoever changes which partitions are whose.
     balancing: Mutex<()>,
+    /// Held by whoever renews the lease or gives it back; whether it has been given back, for good.
+    departed: Mutex<bool>,
     /// Told when another process has changed something about groups.
     regroup: Notify,
     closed: AtomicBool,
@@ -127,6 +135,7 @@ impl PostgresLog {
             news: News::new(seat.space),
             members: Members::default(),
             balancing: Mutex::default(),
+            departed: Mutex::default(),
             regroup: Notify::new(),
             closed: AtomicBool::new(false),
         });

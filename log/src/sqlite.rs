@@ -5,15 +5,19 @@
 //! that holds the lock ([`owner`]) is assigned partitions ([`membership`]).
 
 mod apply;
+mod backup;
 mod check;
 mod committer;
 mod connection;
+mod edits;
 mod error;
 mod events;
 mod groups;
+mod held;
 mod keeping;
 mod membership;
 mod options;
+mod outline;
 mod owner;
 mod room;
 mod schema;
@@ -44,6 +48,8 @@ use weir_schema::{
     Versioned, WriterId,
 };
 
+pub use backup::{Backup, backup};
+pub(crate) use held::Held;
 pub use options::{FaultPoint, Faults, SqliteOptions};
 
 /// Up to so many rows or events are read on the caller's thread: tens of microseconds from the page cache, less than

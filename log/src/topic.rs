@@ -66,6 +66,11 @@ pub(crate) fn extend_runs(runs: &mut SmallVec<[(At, Offset, u32); 1]>, at: At, o
     }
 }
 
+/// What backends store of how long events are kept.
+pub(crate) fn retention_ms(spec: &TopicSpec) -> Option<i64> {
+    spec.retention.map(|r| i64::try_from(r.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// What backends store of a partitioner.
 pub(crate) fn partitioner_name(partitioner: Partitioner) -> &'static str {
     match partitioner {

@@ -200,7 +200,12 @@ fn connect_timeout(config: &Config) -> Duration {
 }
 
 /// A pool whose connections have all been told `settings`.
-fn pool(config: Config, tls: &MakeRustlsConnect, settings: &str, health: &Arc<Health>) -> PoolBuilder {
+pub(super) fn pool(
+    config: Config,
+    tls: &MakeRustlsConnect,
+    settings: &str,
+    health: &Arc<Health>,
+) -> PoolBuilder {
     let within = connect_timeout(&config);
     let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_config(config, tls.clone(), manager);

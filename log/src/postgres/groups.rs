@@ -2,11 +2,13 @@
 
 use super::error::Failure;
 use super::topics::{at, offset, signed, signed_offset, unsigned};
+use crate::moving::Position;
 use crate::{Change, GroupPosition, LogError};
 use deadpool_postgres::{Client, GenericClient};
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use weir_schema::{At, Epoch, Fence, GroupName, Offset, TopicId};
 
 /// How long after its lease has ended a process is no member any more.
@@ -253,6 +255,25 @@ pub(super) async fn positions(
         })
     };
     rows.iter().map(position).collect()
+}
+
+/// Makes positions these, whatever they were.
+pub(super) async fn put(client: &impl GenericClient, positions: &[Position]) -> Result<(), Failure> {
+    let sql = "INSERT INTO positions(name, topic, part, position, epoch, incarnation, unclean, owned)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name, topic, part) DO UPDATE
+        SET position = excluded.position, epoch = excluded.epoch, incarnation = excluded.incarnation,
+          unclean = excluded.unclean, owned = excluded.owned, node = NULL";
+    let statement = client.prepare_cached(sql).await?;
+    for Position { standing, owned } in positions {
+        let (name, topic, part) =
+            (standing.group.as_str(), signed(standing.at.topic.0), signed(standing.at.partition));
+        let (position, epoch) = (signed_offset(standing.position), standing.epoch.0.cast_signed());
+        let (incarnation, unclean) = (signed(standing.incarnation), signed(standing.unclean));
+        let values: [&(dyn ToSql + Sync); 8] =
+            [&name, &topic, &part, &position, &epoch, &incarnation, &unclean, owned];
+        client.execute(&statement, &values).await?;
+    }
+    Ok(())
 }
 
 /// Removes everything that is known of `group`.

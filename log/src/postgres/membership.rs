@@ -99,6 +99,10 @@ struct Lease {
 
 impl Lease {
     async fn renew(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let departed = shared.departed.lock().await;
+        if *departed {
+            return Ok(());
+        }
         let client = match self.client.take() {
             Some(client) => client,
             None => shared.server.client().await?,
@@ -264,5 +268,6 @@ async fn leave(shared: &Arc<Shared>, number: u64, group: &GroupName) {
 /// Says that this process is gone, so that others need not wait for its lease to end.
 pub(super) async fn depart(shared: &Shared) -> Result<(), Failure> {
     let node = shared.node();
+    *shared.departed.lock().await = true;
     shared.server.with(|client| async move { groups::depart(&client, node).await }).await
 }

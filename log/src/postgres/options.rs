@@ -63,6 +63,15 @@ impl PostgresOptions {
         }
     }
 
+    /// The line that backs the log up into `file` by PostgreSQL's own program, without secrets.
+    #[must_use]
+    pub fn dump_line(&self, file: &str) -> String {
+        let Ok(target) = Target::of(self) else { return "pg_dump".into() };
+        let (place, schema) = (target.place(), &target.schema);
+        let database = place.split('?').next().unwrap_or(&place);
+        format!("pg_dump --format=custom --schema={schema} --file={file} {database}")
+    }
+
     /// Where the log is, without secrets; what cannot be read is just `postgres`.
     #[must_use]
     pub fn place(&self) -> String {

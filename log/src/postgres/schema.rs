@@ -17,6 +17,11 @@ pub(super) const MIGRATIONS: &[Migration] = &[Migration {
     oldest: 1,
 }];
 
+/// Numbers of the table `meta` that are there while the log is the half of a copy: of the log it comes from, and of that
+/// one's writers.
+pub(super) const COPY_ORIGIN: &str = "copy_origin";
+pub(super) const COPY_WRITERS: &str = "copy_writers";
+
 /// What this process is in the database.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Seat {
@@ -46,14 +51,11 @@ pub(super) async fn prepare(
     lease: Duration,
 ) -> Result<Seat, Failure> {
     let transaction = client.transaction().await?;
-    let lock = "SELECT pg_advisory_xact_lock(hashtext('weir'), hashtext($1))";
-    transaction.execute(lock, &[&server.schema]).await?;
-    let known = "SELECT FROM pg_namespace WHERE nspname = $1";
-    if transaction.query_opt(known, &[&server.schema]).await?.is_none() {
-        transaction.batch_execute(&format!("CREATE SCHEMA {}", quoted(&server.schema))).await?;
+    bring_up_to_date(&transaction, server, migrations).await?;
+    let half = "SELECT FROM meta WHERE name = $1";
+    if transaction.query_opt(half, &[&COPY_ORIGIN]).await?.is_some() {
+        return Err(crate::moving::refusal::half_a_copy(&server.place).into());
     }
-    check_use(&transaction, server).await?;
-    migrate(&transaction, server, migrations).await?;
     if let Some(app) = app {
         claim(&transaction, server, app).await?;
     }
@@ -67,6 +69,33 @@ pub(super) async fn prepare(
     super::groups::renew(&transaction, writer, lease).await?;
     transaction.commit().await?;
     Ok(Seat { writer: WriterId(writer.cast_unsigned()), space: space.cast_signed() })
+}
+
+/// Makes a schema and its tables, if there are none, and takes no number.
+pub(super) async fn make(client: &mut Client, server: &Server) -> Result<(), Failure> {
+    let transaction = client.transaction().await?;
+    bring_up_to_date(&transaction, server, MIGRATIONS).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Whether there are tables of ours.
+pub(super) async fn is_made(client: &Client, server: &Server) -> Result<bool, Failure> {
+    Ok(version(client, server).await?.0 > 0)
+}
+
+async fn bring_up_to_date(
+    transaction: &Transaction<'_>,
+    server: &Server,
+    migrations: &'static [Migration],
+) -> Result<(), Failure> {
+    let lock = "SELECT pg_advisory_xact_lock(hashtext('weir'), hashtext($1))";
+    transaction.execute(lock, &[&server.schema]).await?;
+    let known = "SELECT FROM pg_namespace WHERE nspname = $1";
+    if transaction.query_opt(known, &[&server.schema]).await?.is_none() {
+        transaction.batch_execute(&format!("CREATE SCHEMA {}", quoted(&server.schema))).await?;
+    }
+    check_use(transaction, server).await?;
+    migrate(transaction, server, migrations).await
 }
 
 /// Removes what was kept for a writer that is done.
@@ -86,11 +115,8 @@ async fn migrate(
     for migration in missing {
         transaction.batch_execute(migration.sql).await?;
     }
-    let set = "INSERT INTO meta VALUES ('schema', $1), ('oldest', $2)
-        ON CONFLICT (name) DO UPDATE SET value = excluded.value";
-    let newest = i64::try_from(migrations.len()).expect("few");
-    transaction.execute(set, &[&newest, &last.oldest.cast_signed()]).await?;
-    Ok(())
+    set_number(transaction, "schema", migrations.len() as u64).await?;
+    set_number(transaction, "oldest", last.oldest).await
 }
 
 /// A schema that a role may not use is as if it were not there.
@@ -100,6 +126,13 @@ async fn check_use(client: &impl GenericClient, server: &Server) -> Result<(), F
         let user: &str = row.get(1);
         return Err(refused(server, format!("{user:?} may not use it; {}", super::error::GRANT)));
     }
+    Ok(())
+}
+
+/// Sets a number of the table `meta`.
+pub(super) async fn set_number(client: &impl GenericClient, name: &str, value: u64) -> Result<(), Failure> {
+    let sql = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    client.execute(sql, &[&name, &value.cast_signed()]).await?;
     Ok(())
 }
 
@@ -117,9 +150,13 @@ async fn version(client: &impl GenericClient, server: &Server) -> Result<(u64, u
     Ok((found, number(1).unwrap_or(found)))
 }
 
+/// The application that a log belongs to.
+pub(super) async fn owner(client: &impl GenericClient) -> Result<Option<String>, Failure> {
+    Ok(client.query_opt("SELECT app FROM owner", &[]).await?.map(|row| row.get(0)))
+}
+
 async fn claim(transaction: &Transaction<'_>, server: &Server, app: &AppName) -> Result<(), Failure> {
-    let owner = transaction.query_opt("SELECT app FROM owner", &[]).await?;
-    match owner.map(|row| row.get::<_, String>(0)) {
+    match owner(transaction).await? {
         None => drop(transaction.execute("INSERT INTO owner VALUES ($1)", &[&app.as_str()]).await?),
         Some(owner) if owner != app.as_str() => {
             return Err(crate::open::other_app(&server.place, &owner, app, "schema").into());

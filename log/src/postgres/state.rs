@@ -1,12 +1,15 @@
 //! Rows of state.
 
 use super::error::Failure;
+use crate::LogError;
+use crate::moving::Row as Moved;
 use crate::scan::key_after;
 use bytes::Bytes;
 use deadpool_postgres::{Client, GenericClient};
+use std::collections::HashMap;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
-use weir_schema::{Millis, ScanPage, Stamp, StateKey, StateRange, TableName, TxnId, Versioned};
+use weir_schema::{Millis, ScanPage, Stamp, StateKey, StateRange, TableName, TxnId, Versioned, counter};
 
 /// Rows by their keys, in one snapshot: the position of the key, the row.
 const GET: &str = "SELECT u.i, r.value, r.counter, r.stamp, r.expires
@@ -77,6 +80,82 @@ pub(super) async fn held(client: &impl GenericClient, range: &StateRange) -> Res
     let keys = keys.unwrap_or_default().into_iter().map(Bytes::copy_from_slice);
     let stamps = stamps.unwrap_or_default().into_iter().map(stamp);
     Ok(Held { rows: keys.zip(stamps).collect(), print: row.get(0) })
+}
+
+/// Up to `limit` rows behind `after`, in the order of table, generation and key.
+pub(super) async fn rows(
+    client: &Client,
+    after: Option<&StateKey>,
+    limit: u32,
+) -> Result<Vec<Moved>, Failure> {
+    let first = after.map_or("", |after| after.table.as_str());
+    let sql =
+        "SELECT gen, key, value, counter, stamp, expires FROM rows WHERE tbl = $1 AND (gen, key) > ($2, $3)
+        ORDER BY gen, key LIMIT $4";
+    let statement = client.prepare_cached(sql).await?;
+    let mut found = Vec::new();
+    for (id, table) in tables(client).await?.into_iter().filter(|(_, table)| table.as_str() >= first) {
+        let begin = after.filter(|after| after.table == table);
+        let (generation, key) =
+            begin.map_or((-1, &[][..]), |after| (after.generation.cast_signed(), &*after.key));
+        let left = i64::from(limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let rows = client.query(&statement, &[&id, &generation, &key, &left]).await?;
+        found.extend(rows.iter().map(|row| Moved { key: key_at(row, 0, &table), row: versioned(row, 2) }));
+    }
+    Ok(found)
+}
+
+/// The last row, in the order of [`rows`].
+pub(super) async fn last(client: &Client) -> Result<Option<StateKey>, Failure> {
+    let sql = "SELECT gen, key FROM rows WHERE tbl = $1 ORDER BY gen DESC, key DESC LIMIT 1";
+    for (id, table) in tables(client).await?.into_iter().rev() {
+        if let Some(row) = client.query_opt(sql, &[&id]).await? {
+            return Ok(Some(key_at(&row, 0, &table)));
+        }
+    }
+    Ok(None)
+}
+
+/// Every table with its number, by name.
+async fn tables(client: &Client) -> Result<Vec<(i32, TableName)>, Failure> {
+    let rows = client.query("SELECT id, name FROM tables ORDER BY name", &[]).await?;
+    let table = |row: &Row| match TableName::new(row.get(1)) {
+        Ok(name) => Ok((row.get(0), name)),
+        Err(error) => {
+            let subject = "the list of tables".into();
+            Err(LogError::Corrupt { subject, detail: error.to_string() }.into())
+        }
+    };
+    rows.iter().map(table).collect()
+}
+
+/// Generation and key in columns from `first` on.
+fn key_at(row: &Row, first: usize, table: &TableName) -> StateKey {
+    let generation = row.get::<_, i32>(first).cast_unsigned();
+    StateKey { table: table.clone(), generation, key: bytes(row, first + 1) }
+}
+
+/// Makes rows these, whatever they were.
+pub(super) async fn put(client: &impl GenericClient, rows: &[Moved]) -> Result<(), Failure> {
+    let mut names: Vec<_> = rows.iter().map(|row| row.key.table.clone()).collect();
+    names.dedup();
+    let numbers: HashMap<_, _> = table_numbers(client, &names).await?.into_iter().collect();
+    let tables: Vec<_> = rows.iter().map(|row| numbers[&row.key.table]).collect();
+    let generations: Vec<_> = rows.iter().map(|row| row.key.generation.cast_signed()).collect();
+    let keys: Vec<_> = rows.iter().map(|row| &*row.key.key).collect();
+    let counters: Vec<_> = rows.iter().map(|row| counter(&row.row.value)).collect();
+    let values = rows.iter().zip(&counters);
+    let values: Vec<_> = values.map(|(row, counter)| counter.is_none().then_some(&*row.row.value)).collect();
+    let stamps: Vec<_> = rows.iter().map(|row| row.row.stamp.0.cast_signed()).collect();
+    let expires: Vec<_> = rows.iter().map(|row| row.row.expires.map(|expires| expires.0)).collect();
+    let sql = "INSERT INTO rows(tbl, gen, key, value, counter, stamp, expires)
+        SELECT * FROM unnest($1::int[], $2::int[], $3::bytea[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[])
+        ON CONFLICT (tbl, gen, key) DO UPDATE SET value = excluded.value, counter = excluded.counter,
+          stamp = excluded.stamp, expires = excluded.expires";
+    let columns: [&(dyn ToSql + Sync); 7] =
+        [&tables, &generations, &keys, &values, &counters, &stamps, &expires];
+    client.execute(sql, &columns).await?;
+    Ok(())
 }
 
 /// The numbers of tables; makes one for a table that has none, so that it can be locked.

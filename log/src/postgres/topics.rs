@@ -2,7 +2,7 @@
 
 use super::error::Failure;
 use crate::{Hint, LogError, TopicInfo, TopicSpec};
-use deadpool_postgres::Client;
+use deadpool_postgres::{Client, GenericClient};
 use std::collections::HashMap;
 use std::time::Duration;
 use tokio_postgres::Row;
@@ -15,7 +15,6 @@ const ALL: &str =
 
 /// Creates a topic, or takes over the retention of one that is there.
 pub(super) async fn create(client: &mut Client, spec: &TopicSpec) -> Result<TopicInfo, Failure> {
-    let retention = spec.retention.map(|r| i64::try_from(r.as_millis()).unwrap_or(i64::MAX));
     let transaction = client.transaction().await?;
     // of several that create topics at once, one goes first; whoever reads or appends does not wait
     transaction.batch_execute("LOCK TABLE topics IN SHARE ROW EXCLUSIVE MODE").await?;
@@ -23,22 +22,30 @@ pub(super) async fn create(client: &mut Client, spec: &TopicSpec) -> Result<Topi
     if let Some(mut there) = there {
         crate::topic::check_same(&there.spec, spec)?;
         let sql = "UPDATE topics SET retention_ms = $2 WHERE id = $1";
-        transaction.execute(sql, &[&signed(there.id.0), &retention]).await?;
+        transaction.execute(sql, &[&signed(there.id.0), &crate::topic::retention_ms(spec)]).await?;
         transaction.commit().await?;
         there.spec.retention = spec.retention;
         return Ok(there);
     }
-    let sql = "INSERT INTO topics SELECT coalesce(max(id) + 1, 0), $1, $2, $3, $4 FROM topics RETURNING id";
-    let partitioner = crate::topic::partitioner_name(spec.partitioner);
-    let partitions = signed(spec.partitions);
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&spec.name.as_str(), &partitions, &partitioner, &retention];
-    let id: i32 = transaction.query_one(sql, &values).await?.get(0);
+    let sql = "SELECT coalesce(max(id) + 1, 0) FROM topics";
+    let id = TopicId(unsigned(&transaction.query_one(sql, &[]).await?, 0));
+    put(&transaction, id, spec).await?;
     let sql = "INSERT INTO partitions(topic, part) SELECT $1, * FROM generate_series(0, $2::int - 1)";
-    transaction.execute(sql, &[&id, &partitions]).await?;
+    transaction.execute(sql, &[&signed(id.0), &signed(spec.partitions)]).await?;
     transaction.commit().await?;
-    let (id, offsets) = (TopicId(id.cast_unsigned()), vec![Offset::ZERO; spec.partitions as usize]);
+    let offsets = vec![Offset::ZERO; spec.partitions as usize];
     Ok(TopicInfo { id, spec: spec.clone(), earliest: offsets.clone(), tail: offsets, bytes: 0 })
+}
+
+/// Makes the topic `id` this one, without its partitions.
+pub(super) async fn put(client: &impl GenericClient, id: TopicId, spec: &TopicSpec) -> Result<(), Failure> {
+    let sql = "INSERT INTO topics VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+        partitions = excluded.partitions, partitioner = excluded.partitioner, retention_ms = excluded.retention_ms";
+    let (name, partitioner) = (spec.name.as_str(), crate::topic::partitioner_name(spec.partitioner));
+    let (id, partitions, retention) =
+        (signed(id.0), signed(spec.partitions), crate::topic::retention_ms(spec));
+    client.execute(sql, &[&id, &name, &partitions, &partitioner, &retention]).await?;
+    Ok(())
 }
 
 /// Every topic, by name.

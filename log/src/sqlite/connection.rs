@@ -1,6 +1,6 @@
 //! Connections: the committer's, and the readers' in a pool.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -47,6 +47,11 @@ fn use_wal(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
             other => return other,
         }
     }
+}
+
+/// Begins a transaction that will write.
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    connection.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
 /// Opens a connection that only reads.

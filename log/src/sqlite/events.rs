@@ -120,6 +120,12 @@ pub(super) fn trim_step(connection: &Connection, at: At, before: Offset) -> Resu
     Ok(end)
 }
 
+/// Removes every event of a partition, and leaves its numbers alone.
+pub(super) fn remove_all(connection: &Connection, partition: &Partition) -> rusqlite::Result<()> {
+    let place = (row_of(partition, partition.earliest), row_of(partition, partition.tail));
+    connection.execute("DELETE FROM events WHERE id >= ?1 AND id < ?2", place).map(drop)
+}
+
 fn missing(at: At, offset: Offset) -> LogError {
     let subject = format!("topic {} partition {}", at.topic.0, at.partition);
     LogError::Corrupt { subject, detail: format!("offset {offset} is missing") }

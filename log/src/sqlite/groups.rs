@@ -2,6 +2,7 @@
 
 use super::error::Failure;
 use super::{schema, topics};
+use crate::moving::Position;
 use crate::{Change, GroupPosition, LogError};
 use rusqlite::{Connection, OptionalExtension, Row};
 use weir_schema::{Advance, At, Epoch, Fence, GroupName, Offset, TopicId};
@@ -145,6 +146,17 @@ pub(super) fn positions(
         });
     }
     Ok(positions)
+}
+
+/// Makes a position this one, whatever it was.
+pub(super) fn put(connection: &Connection, position: &Position) -> rusqlite::Result<()> {
+    let GroupPosition { group, at, position: to, epoch, incarnation, unclean } = &position.standing;
+    let sql =
+        "INSERT OR REPLACE INTO positions(name, topic, part, position, epoch, incarnation, unclean, owned)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let (to, epoch) = (to.0.cast_signed(), epoch.0.cast_signed());
+    let values = (group.as_str(), at.topic.0, at.partition, to, epoch, incarnation, unclean, position.owned);
+    connection.prepare_cached(sql)?.execute(values).map(drop)
 }
 
 /// Removes everything that is known of `group`.

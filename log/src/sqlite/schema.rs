@@ -49,14 +49,22 @@ CREATE VIEW position_view AS
   FROM positions g JOIN topics t ON t.id = g.topic JOIN partitions p ON p.topic = g.topic AND p.part = g.part;
 " }];
 
+/// Numbers of the table `meta` that are there while the log is the half of a copy: of the log it comes from, and of that
+/// one's writers.
+pub(super) const COPY_ORIGIN: &str = "copy_origin";
+pub(super) const COPY_WRITERS: &str = "copy_writers";
+
 /// Brings a file up to date, holds it to one application, and takes a writer number.
 pub(super) fn prepare(
     connection: &mut Connection,
     path: &Path,
     app: Option<&AppName>,
 ) -> Result<WriterId, Failure> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction = super::connection::begin(connection)?;
     migrate(&transaction, path)?;
+    if number_if_any(&transaction, COPY_ORIGIN)?.is_some() {
+        return Err(crate::moving::refusal::half_a_copy(&path.display().to_string()).into());
+    }
     if let Some(app) = app {
         claim(&transaction, path, app)?;
     }
@@ -110,11 +118,12 @@ fn look(connection: &Connection, path: &Path) -> Result<(u64, &'static [Migratio
         return Ok((0, MIGRATIONS));
     }
     let found = number(connection, "schema")?;
-    let oldest = number(connection, "oldest").optional()?.unwrap_or(found);
+    let oldest = number_if_any(connection, "oldest")?.unwrap_or(found);
     Ok((found, missing(MIGRATIONS, found, oldest).map_err(|why| refused(path, why))?))
 }
 
-fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
+/// Brings a file up to date, or makes its tables.
+pub(super) fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
     let (_, missing) = look(transaction, path)?;
     let Some(last) = missing.last() else { return Ok(()) };
     for migration in missing {
@@ -126,10 +135,14 @@ fn migrate(transaction: &Connection, path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn claim(transaction: &Connection, path: &Path, app: &AppName) -> Result<(), Failure> {
+/// The application that a log belongs to.
+pub(super) fn owner(connection: &Connection) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT value FROM meta WHERE name = 'app'";
-    let owner: Option<String> = transaction.query_row(sql, [], |row| row.get(0)).optional()?;
-    match owner {
+    connection.query_row(sql, [], |row| row.get(0)).optional()
+}
+
+fn claim(transaction: &Connection, path: &Path, app: &AppName) -> Result<(), Failure> {
+    match owner(transaction)? {
         None => drop(transaction.execute("INSERT INTO meta VALUES ('app', ?1)", [app.as_str()])?),
         Some(owner) if owner != app.as_str() => {
             return Err(crate::open::other_app(&path.display().to_string(), &owner, app, "file").into());
@@ -146,8 +159,13 @@ fn refused(path: &Path, why: String) -> Failure {
 
 /// A number of the table `meta`.
 pub(super) fn number(connection: &Connection, name: &str) -> rusqlite::Result<u64> {
+    number_if_any(connection, name)?.ok_or(rusqlite::Error::QueryReturnedNoRows)
+}
+
+/// A number of the table `meta` that need not be there.
+pub(super) fn number_if_any(connection: &Connection, name: &str) -> rusqlite::Result<Option<u64>> {
     let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = ?1")?;
-    statement.query_row([name], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned)
+    statement.query_row([name], |row| row.get::<_, i64>(0)).map(i64::cast_unsigned).optional()
 }
 
 /// Sets a number of the table `meta`.

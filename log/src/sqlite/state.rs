@@ -3,6 +3,9 @@
 //! A value that is a counter stands in a column of its own, so that an `Add` reads no text; what is read back is the
 //! same bytes, because only canonical decimals are counters.
 
+use super::error::Failure;
+use crate::LogError;
+use crate::moving::Row as Moved;
 use crate::scan::key_after;
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -79,6 +82,63 @@ fn each(
         }
     }
     Ok(())
+}
+
+/// Up to `limit` rows behind `after`, in the order of table, generation and key.
+pub(super) fn rows(
+    connection: &Connection,
+    after: Option<&StateKey>,
+    limit: u32,
+) -> Result<Vec<Moved>, Failure> {
+    let first = after.map_or("", |after| after.table.as_str());
+    let sql =
+        "SELECT gen, key, value, counter, stamp, expires FROM rows WHERE tbl = ?1 AND (gen, key) > (?2, ?3)
+        ORDER BY gen, key LIMIT ?4";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut found = Vec::new();
+    for (id, table) in tables(connection)?.into_iter().filter(|(_, table)| table.as_str() >= first) {
+        let begin = after.filter(|after| after.table == table);
+        let (generation, key) =
+            begin.map_or((-1, &[][..]), |after| (i64::from(after.generation), &*after.key));
+        let left = i64::from(limit) - i64::try_from(found.len()).unwrap_or(i64::MAX);
+        let mut rows = statement.query((id, generation, key, left))?;
+        while let Some(row) = rows.next()? {
+            found.push(Moved { key: key_at(row, 0, &table)?, row: versioned(row, 2)? });
+        }
+    }
+    Ok(found)
+}
+
+/// The last row, in the order of [`rows`].
+pub(super) fn last(connection: &Connection) -> Result<Option<StateKey>, Failure> {
+    let sql = "SELECT gen, key FROM rows WHERE tbl = ?1 ORDER BY gen DESC, key DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    for (id, table) in tables(connection)?.into_iter().rev() {
+        if let Some(last) = statement.query_row([id], |row| key_at(row, 0, &table)).optional()? {
+            return Ok(Some(last));
+        }
+    }
+    Ok(None)
+}
+
+/// Every table with its number, by name.
+fn tables(connection: &Connection) -> Result<Vec<(i64, TableName)>, Failure> {
+    let mut statement = connection.prepare_cached("SELECT id, name FROM tables ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut tables = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(1)?;
+        let name = TableName::new(&name)
+            .map_err(|e| LogError::Corrupt { subject: "the list of tables".into(), detail: e.to_string() })?;
+        tables.push((row.get(0)?, name));
+    }
+    Ok(tables)
+}
+
+/// Generation and key in columns from `first` on.
+fn key_at(row: &Row<'_>, first: usize, table: &TableName) -> rusqlite::Result<StateKey> {
+    let key = Bytes::copy_from_slice(row.get_ref(first + 1)?.as_blob()?);
+    Ok(StateKey { table: table.clone(), generation: row.get(first)?, key })
 }
 
 /// The number of a table; makes one if it has none.

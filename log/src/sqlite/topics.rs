@@ -20,24 +20,31 @@ pub(super) struct Partition {
 
 /// Creates a topic, or takes over the retention of one that is there.
 pub(super) fn create(connection: &Connection, spec: &TopicSpec) -> Result<TopicInfo, Failure> {
-    let retention = spec.retention.map(|r| i64::try_from(r.as_millis()).unwrap_or(i64::MAX));
     let there = all(connection)?.into_iter().find(|topic| topic.spec.name == spec.name);
     if let Some(mut there) = there {
         crate::topic::check_same(&there.spec, spec)?;
         let sql = "UPDATE topics SET retention_ms = ?2 WHERE id = ?1";
-        connection.execute(sql, (there.id.0, retention))?;
+        connection.execute(sql, (there.id.0, crate::topic::retention_ms(spec)))?;
         there.spec.retention = spec.retention;
         return Ok(there);
     }
-    let sql = "INSERT INTO topics SELECT coalesce(max(id) + 1, 0), ?1, ?2, ?3, ?4 FROM topics RETURNING id";
-    let values =
-        (spec.name.as_str(), spec.partitions, crate::topic::partitioner_name(spec.partitioner), retention);
-    let id: u32 = connection.query_row(sql, values, |row| row.get(0))?;
+    let sql = "SELECT coalesce(max(id) + 1, 0) FROM topics";
+    let id: u32 = connection.query_row(sql, [], |row| row.get(0))?;
+    put(connection, TopicId(id), spec)?;
     for partition in 0..spec.partitions {
         connection.execute("INSERT INTO partitions(topic, part) VALUES (?1, ?2)", (id, partition))?;
     }
     let offsets = vec![Offset::ZERO; spec.partitions as usize];
     Ok(TopicInfo { id: TopicId(id), spec: spec.clone(), earliest: offsets.clone(), tail: offsets, bytes: 0 })
+}
+
+/// Makes the topic `id` this one, without its partitions.
+pub(super) fn put(connection: &Connection, id: TopicId, spec: &TopicSpec) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO topics VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET name = excluded.name,
+        partitions = excluded.partitions, partitioner = excluded.partitioner, retention_ms = excluded.retention_ms";
+    let (name, partitioner) = (spec.name.as_str(), crate::topic::partitioner_name(spec.partitioner));
+    let values = (id.0, name, spec.partitions, partitioner, crate::topic::retention_ms(spec));
+    connection.execute(sql, values).map(drop)
 }
 
 /// Every topic, by name.

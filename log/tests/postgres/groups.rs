@@ -165,3 +165,17 @@ async fn a_process_that_slept_past_its_lease_commits_nothing_for_what_was_taken_
     assert_eq!(position, Offset(1));
     two.advance(at[0], 1).await.expect("it is the owner");
 }
+
+/// Nobody waits for the lease of a process that has ended as it should.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_closed_has_no_lease() {
+    let nodes = Nodes::new().await;
+    for round in 0..20 {
+        let f = nodes.node().await;
+        let start = [(f.partition().await, Offset(0))];
+        let _membership = f.log.join(&group(&format!("events/{round}")), &start).await.expect("joined");
+        f.log.close().await.expect("closed");
+        let leases = nodes.stranger.query_one("SELECT count(*) FROM nodes", &[]).await.expect("asked");
+        assert_eq!(leases.get::<_, i64>(0), 0);
+    }
+}
