@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::time::Duration;
 use tower::ServiceExt as _;
-use weir_config::{Flags, Mode};
+use weir_config::Flags;
 
 /// The end by which a command reaches a log.
 #[derive(Debug)]
@@ -51,11 +51,7 @@ impl Api {
             terminal::which_log(&format!("server {url}"));
             return Self::remote(url, token);
         }
-        let mode = match global.env.as_deref() {
-            None | Some("development") => Mode::Dev,
-            Some(_) => Mode::Start,
-        };
-        let project = Project::open(global, None, mode, &Flags::default())?;
+        let project = Project::of_command(global, None, &Flags::default())?;
         let env = project.config().environment.as_str();
         if let Some(running) = Running::find(&project.data_dir()) {
             terminal::which_log(&format!("server {} (pid {})", running.admin, running.pid));

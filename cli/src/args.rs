@@ -1,7 +1,9 @@
 //! The command line, as `weir --help` shows it.
 
+mod moving;
 mod replay;
 
+pub(crate) use moving::{Backup, Copy, Import, Spacer};
 pub(crate) use replay::{Replay, ReplayAction};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -102,6 +104,13 @@ pub(crate) enum Command {
     },
     /// Run a range of a topic through a function again; without a mode it explains the three, with counts
     Replay(Replay),
+    Copy(Copy),
+    Backup(Backup),
+    /// Bring in what another system has
+    Import {
+        #[command(subcommand)]
+        from: Import,
+    },
     /// Tables of state, their rows
     State {
         #[command(subcommand)]

@@ -1,11 +1,14 @@
 //! Every command but `dev` and `start`: one file each.
 
 mod append;
+mod backup;
 mod call;
 mod check;
 mod config;
+mod copy;
 mod events;
 mod functions;
+mod import;
 mod init;
 mod migrate;
 mod parked;
@@ -16,10 +19,14 @@ mod topics;
 mod triggers;
 
 use crate::api::{Api, Needs};
-use crate::args::{Cli, Command, Events, Global};
-use crate::output;
+use crate::args::{Cli, Command, Events, Global, Import};
+use crate::project::Project;
+use crate::run_file::Running;
+use crate::{log, output, terminal};
+use anyhow::bail;
 use clap::CommandFactory as _;
 use std::process::ExitCode;
+use weir_config::Flags;
 
 pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
     match command {
@@ -27,6 +34,9 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Exi
         Command::Migrate(migrate) => migrate::run(global, &migrate).await?,
         Command::Check { dir } => check::run(global, dir.as_deref())?,
         Command::Config { action } => config::run(global, &action)?,
+        Command::Copy(copy) => copy::run(global, &copy).await?,
+        Command::Backup(backup) => return backup::run(global, &backup).await,
+        Command::Import { from: Import::Spacer(spacer) } => import::spacer(global, &spacer).await?,
         Command::Version => output::line(&format!("weir {}", env!("CARGO_PKG_VERSION"))),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "weir", &mut std::io::stdout());
@@ -34,6 +44,20 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Exi
         other => return on_log(global, other).await,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The project of a command that needs its log for itself.
+fn stopped_project(global: &Global) -> anyhow::Result<Project> {
+    if let Some(url) = &global.url {
+        bail!("this command works on the log itself: run it where the log is, without --url {url}");
+    }
+    let project = Project::of_command(global, None, &Flags::default())?;
+    if let Some(running) = Running::find(&project.data_dir()) {
+        bail!("a server works on this log (pid {}, {}): stop it first", running.pid, running.gateway);
+    }
+    let env = project.config().environment.as_str();
+    terminal::which_log(&format!("{env} · {}", log::place(&project)));
+    Ok(project)
 }
 
 async fn on_log(global: &Global, command: Command) -> anyhow::Result<ExitCode> {
@@ -70,6 +94,9 @@ async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Resul
         | Command::Migrate(_)
         | Command::Check { .. }
         | Command::Config { .. }
+        | Command::Copy(_)
+        | Command::Backup(_)
+        | Command::Import { .. }
         | Command::Version
         | Command::Completions { .. }
         | Command::Dev(_)

@@ -19,12 +19,14 @@ pub(crate) fn config(project: &Project) -> LogConfig {
             let path = project.data_dir().join("log.db");
             Driver::Sqlite { path, options: SqliteOptions::default() }
         }
-        LogStorage::Postgres(conn) => {
-            let surroundings = project.surroundings.clone();
-            Driver::Postgres(PostgresOptions { surroundings, ..PostgresOptions::new(conn.reveal()) })
-        }
+        LogStorage::Postgres(conn) => Driver::Postgres(server(project, conn.reveal())),
     };
     LogConfig { driver, app: Some(project.config().app_name.clone()), clock: Arc::new(SystemClock) }
+}
+
+/// A server that `conn` names; what it does not say is the project's surroundings to say.
+pub(crate) fn server(project: &Project, conn: &str) -> PostgresOptions {
+    PostgresOptions { surroundings: project.surroundings.clone(), ..PostgresOptions::new(conn) }
 }
 
 /// Where the log is, for people.

@@ -11,6 +11,7 @@ mod logging;
 mod node;
 mod numbers;
 mod output;
+mod progress;
 mod project;
 mod reload;
 mod run_file;

@@ -187,7 +187,8 @@ fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Ses
     }
 }
 
-pub(crate) async fn declare_topics(project: &Project, session: &Session) -> anyhow::Result<()> {
+/// Creates the topics that the configuration declares.
+pub(crate) async fn create_topics(project: &Project, log: &dyn Log) -> anyhow::Result<()> {
     for topic in &project.config().topics {
         let spec = TopicSpec {
             name: topic.name.clone(),
@@ -195,12 +196,13 @@ pub(crate) async fn declare_topics(project: &Project, session: &Session) -> anyh
             partitioner: topic.partitioner,
             retention: topic.retention,
         };
-        session
-            .log()
-            .create_topic(&spec)
-            .await
-            .with_context(|| format!("create the topic {}", topic.name))?;
+        log.create_topic(&spec).await.with_context(|| format!("create the topic {}", topic.name))?;
     }
+    Ok(())
+}
+
+pub(crate) async fn declare_topics(project: &Project, session: &Session) -> anyhow::Result<()> {
+    create_topics(project, &**session.log()).await?;
     let declared: Vec<TopicName> = project.config().topics.iter().map(|t| t.name.clone()).collect();
     session.refresh_topics(|t| declared.contains(&t.spec.name)).await.context("list the topics")
 }

@@ -54,6 +54,15 @@ impl Project {
         Ok(Self { root, file, text, loaded, mode, surroundings })
     }
 
+    /// The project that a command is about; strict about its log unless it is the development's.
+    pub(crate) fn of_command(global: &Global, dir: Option<&Path>, flags: &Flags) -> anyhow::Result<Self> {
+        let mode = match global.env.as_deref() {
+            None | Some("development") => Mode::Dev,
+            Some(_) => Mode::Start,
+        };
+        Self::open(global, dir, mode, flags)
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.loaded.config
     }

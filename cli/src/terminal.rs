@@ -95,5 +95,30 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<()> {
 #[expect(clippy::print_stderr, reason = "the one place where a command says why it failed")]
 pub(crate) fn fail(error: &anyhow::Error) {
     let label = if crate::logging::colours() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
-    eprintln!("{label} {error:#}");
+    eprintln!("{label} {}", chain(error));
+}
+
+/// An error and its causes in one line. Some tell their cause themselves: it is not told again.
+fn chain(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = anyhow!("the disk is full").context("write log a.db: the disk is full").context("copy");
+        assert_eq!(chain(&error), "copy: write log a.db: the disk is full");
+    }
 }

@@ -6,6 +6,7 @@ use crate::place::LogPlace;
 use crate::server::{Server, ServerOptions};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 
@@ -64,6 +65,13 @@ impl Sandbox {
     /// Runs `weir` in the project's folder.
     pub async fn weir<A: AsRef<OsStr>>(&self, args: &[A]) -> Finished {
         command::run(&self.project(), &[], args, "").await
+    }
+
+    /// Starts `weir` in the project's folder, and waits for nothing. What it writes is not read.
+    pub fn begin<A: AsRef<OsStr>>(&self, args: &[A]) -> Child {
+        let mut command = command::command(&self.project());
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("start weir")
     }
 
     /// Runs `weir` in the project's folder with this on its stdin.

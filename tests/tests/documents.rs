@@ -42,6 +42,11 @@ async fn operations_can_be_followed() {
     page("docs/guide/05-operations.md", 5).await;
 }
 
+#[tokio::test]
+async fn moving_and_keeping_can_be_followed() {
+    page("docs/guide/06-moving-and-keeping.md", 3).await;
+}
+
 #[test]
 fn links_between_pages_lead_to_files_that_are_there() {
     let mut links = 0;

@@ -6,15 +6,11 @@ use crate::output;
 use crate::project::Project;
 use anyhow::bail;
 use std::path::Path;
-use weir_config::{Flags, Mode};
+use weir_config::Flags;
 use weir_runtime::Code;
 
 pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
-    let mode = match global.env.as_deref() {
-        None | Some("development") => Mode::Dev,
-        Some(_) => Mode::Start,
-    };
-    let project = Project::open(global, dir, mode, &Flags::default())?;
+    let project = Project::of_command(global, dir, &Flags::default())?;
     for warning in &project.loaded.warnings {
         output::line(&format!("warning: {warning}"));
     }

@@ -4,15 +4,11 @@ use crate::args::{ConfigAction, Global};
 use crate::output;
 use crate::project::Project;
 use serde_json::json;
-use weir_config::{Flags, Mode};
+use weir_config::Flags;
 
 pub(super) fn run(global: &Global, action: &ConfigAction) -> anyhow::Result<()> {
     let ConfigAction::Show = action;
-    let mode = match global.env.as_deref() {
-        None | Some("development") => Mode::Dev,
-        Some(_) => Mode::Start,
-    };
-    let project = Project::open(global, None, mode, &Flags::default())?;
+    let project = Project::of_command(global, None, &Flags::default())?;
     let rows = project
         .loaded
         .entries()

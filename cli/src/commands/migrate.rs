@@ -6,16 +6,12 @@ use crate::output;
 use crate::project::Project;
 use serde_json::json;
 use std::time::Duration;
-use weir_config::{Flags, Mode};
+use weir_config::Flags;
 use weir_log::SchemaState;
 
 pub(super) async fn run(global: &Global, migrate: &Migrate) -> anyhow::Result<()> {
     let flags = Flags { log: migrate.log.clone(), ..Flags::default() };
-    let mode = match global.env.as_deref() {
-        None | Some("development") => Mode::Dev,
-        Some(_) => Mode::Start,
-    };
-    let project = Project::open(global, None, mode, &flags)?;
+    let project = Project::of_command(global, None, &flags)?;
     let driver = log::config(&project).driver;
     let state = weir_log::schema_state(&driver).await;
     let state = state.map_err(|error| log::with_remedy(&error, &driver, Duration::ZERO))?;

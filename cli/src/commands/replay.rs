@@ -3,12 +3,12 @@
 use crate::api::{Api, encode};
 use crate::args::{Replay, ReplayAction};
 use crate::commands::functions::list;
-use crate::{output, terminal};
+use crate::{output, progress, terminal};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -170,10 +170,8 @@ async fn watch(api: &Api, name: &str, json: bool) -> anyhow::Result<ExitCode> {
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// On stderr, and only on a terminal.
 fn progress_bar() -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}");
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    progress::bar("{bar:30} {pos}/{len} {msg}")
 }
 
 fn draw(bar: &ProgressBar, replay: &Value) {
