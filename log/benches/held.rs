@@ -67,7 +67,8 @@ async fn append(log: &dyn Log, at: At, end: Instant) -> u64 {
     while Instant::now() < end {
         let mut records = RecordsBuilder::with_capacity(1, 300);
         records.push(at, Some(b"key-000000000"), Some(VALUE), []);
-        let mut transaction = Transaction::new(TxnId(LAST.fetch_add(1, Ordering::Relaxed)), CatalogVersion(0));
+        let mut transaction =
+            Transaction::new(TxnId(LAST.fetch_add(1, Ordering::Relaxed)), CatalogVersion(0));
         transaction.appends.push(records.build());
         log.commit(Arc::new(transaction)).await.expect("committed");
         count += 1;
