@@ -28,7 +28,7 @@ async fn main() {
     let name = TopicName::new("events").expect("valid");
     let spec = TopicSpec { name, partitions: 1, partitioner: Partitioner::Murmur2, retention: None };
     let at = At { topic: log.create_topic(&spec).await.expect("created").id, partition: 0 };
-    println!("| seconds | appends/s | commits/s | size of `partitions` |\n|---|---|---|---|");
+    println!("| seconds | appends/s | commits/s | size of `tails` |\n|---|---|---|---|");
     let watcher = schema.connect().await;
     let alone = measure(&*log, at, &watcher, "alone", part).await;
     let stranger = schema.connect().await;
@@ -47,7 +47,7 @@ async fn main() {
 
 /// Appends for `part` by many writers; the events a second.
 async fn measure(log: &dyn Log, at: At, watcher: &tokio_postgres::Client, what: &str, part: Duration) -> f64 {
-    let batches = "SELECT max(batch), pg_relation_size('partitions') FROM lanes";
+    let batches = "SELECT max(batch), pg_relation_size('tails') FROM lanes";
     let before: i64 = watcher.query_one(batches, &[]).await.expect("it is SQL").get(0);
     let begun = Instant::now();
     let writers = (0..WRITERS).map(|_| append(log, at, begun + part));

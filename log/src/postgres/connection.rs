@@ -34,7 +34,7 @@ const NO_KEEPALIVE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// What every connection is told. Rows are found by their keys, always: a plan that was made while a table was small
 /// must not read all of it once it is large. And a commit is durable, whatever the database's default is.
-const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off;
+const SETTINGS: &str = "SET plan_cache_mode = force_generic_plan; SET jit = off; SET enable_seqscan = off; SET enable_bitmapscan = off;
     SET enable_hashjoin = off; SET enable_mergejoin = off; SET idle_in_transaction_session_timeout = '10s';
     SET client_min_messages = warning;
     SELECT set_config('synchronous_commit', 'on', false)

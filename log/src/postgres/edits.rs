@@ -7,7 +7,7 @@ use crate::moving::refusal::moved_on;
 use crate::moving::{Edit, Marker, Numbers, Partition};
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
-use weir_schema::Records;
+use weir_schema::{At, Offset, Records};
 
 /// Applies `edit`.
 pub(super) async fn apply(transaction: &Transaction<'_>, edit: Edit, place: &str) -> Result<(), Failure> {
@@ -18,7 +18,9 @@ pub(super) async fn apply(transaction: &Transaction<'_>, edit: Edit, place: &str
         }
         Edit::Mark(marker) => mark(transaction, marker).await?,
         Edit::Topic(id, spec) => topics::put(transaction, id, &spec).await?,
-        Edit::NoTopics => transaction.batch_execute("DELETE FROM partitions; DELETE FROM topics").await?,
+        Edit::NoTopics => {
+            transaction.batch_execute("DELETE FROM tails; DELETE FROM partitions; DELETE FROM topics").await?
+        }
         Edit::Partition(partition) => put_partition(transaction, &partition).await?,
         Edit::NoEvents(at) => {
             let sql = "DELETE FROM events WHERE topic = $1 AND part = $2";
@@ -50,12 +52,25 @@ async fn mark(transaction: &Transaction<'_>, marker: Option<Marker>) -> Result<(
 
 async fn put_partition(transaction: &Transaction<'_>, partition: &Partition) -> Result<(), Failure> {
     let Partition { at, earliest, tail, last_time, bytes } = *partition;
-    let sql = "INSERT INTO partitions VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (topic, part) DO UPDATE
-        SET earliest = excluded.earliest, tail = excluded.tail, last_ts = excluded.last_ts, bytes = excluded.bytes";
     let (topic, part) = (signed(at.topic.0), signed(at.partition));
-    let (earliest, tail, bytes) = (signed_offset(earliest), signed_offset(tail), bytes.cast_signed());
-    let values: [&(dyn ToSql + Sync); 6] = [&topic, &part, &earliest, &tail, &last_time.0, &bytes];
-    transaction.execute(sql, &values).await?;
+    let sql = "INSERT INTO partitions VALUES ($1, $2, $3, 0) ON CONFLICT (topic, part) DO UPDATE
+        SET earliest = excluded.earliest, removed = 0";
+    transaction.execute(sql, &[&topic, &part, &signed_offset(earliest)]).await?;
+    put_tail(transaction, at, tail, last_time.0, bytes.cast_signed()).await
+}
+
+/// Makes this the end of a partition.
+async fn put_tail(
+    transaction: &Transaction<'_>,
+    at: At,
+    tail: Offset,
+    last_time: i64,
+    appended: i64,
+) -> Result<(), Failure> {
+    let (topic, part) = (signed(at.topic.0), signed(at.partition));
+    transaction.execute("DELETE FROM tails WHERE topic = $1 AND part = $2", &[&topic, &part]).await?;
+    let sql = "INSERT INTO tails VALUES ($1, $2, $3, $4, $5)";
+    transaction.execute(sql, &[&topic, &part, &signed_offset(tail), &last_time, &appended]).await?;
     Ok(())
 }
 
@@ -63,7 +78,10 @@ async fn append(transaction: &Transaction<'_>, records: &Records, place: &str) -
     let Some(first) = records.get(0) else { return Ok(()) };
     let at = first.meta.at;
     let (topic, part) = (signed(at.topic.0), signed(at.partition));
-    let sql = "SELECT tail, last_ts FROM partitions WHERE topic = $1 AND part = $2 FOR NO KEY UPDATE";
+    let sql = "SELECT FROM partitions WHERE topic = $1 AND part = $2 FOR NO KEY UPDATE";
+    transaction.execute(sql, &[&topic, &part]).await?;
+    let sql =
+        "SELECT tail, last_ts, appended FROM tails WHERE topic = $1 AND part = $2 ORDER BY tail DESC LIMIT 1";
     let row = transaction.query_opt(sql, &[&topic, &part]).await?;
     let row = row.ok_or_else(|| crate::topic::no_topic(at))?;
     let (mut tail, mut last_time) = (offset(&row, 0), row.get::<_, i64>(1));
@@ -84,9 +102,6 @@ async fn append(transaction: &Transaction<'_>, records: &Records, place: &str) -
         SELECT $1::int, $2::int, * FROM unnest($3::bigint[], $4::bigint[], $5::bytea[], $6::bytea[], $7::bytea[])";
     let columns: [&(dyn ToSql + Sync); 7] = [&topic, &part, &offsets, &times, &keys, &values, &headers];
     transaction.execute(sql, &columns).await?;
-    let sql =
-        "UPDATE partitions SET tail = $3, last_ts = $4, bytes = bytes + $5 WHERE topic = $1 AND part = $2";
     let bytes = i64::try_from(records.bytes()).unwrap_or(i64::MAX);
-    transaction.execute(sql, &[&topic, &part, &signed_offset(tail), &last_time, &bytes]).await?;
-    Ok(())
+    put_tail(transaction, at, tail, last_time, row.get::<_, i64>(2) + bytes).await
 }

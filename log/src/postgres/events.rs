@@ -58,7 +58,7 @@ pub(super) async fn offset_at(client: &Client, at: At, time: Millis) -> Result<O
 pub(super) async fn trim_step(client: &mut Client, at: At, before: Offset) -> Result<Offset, Failure> {
     let (topic, part) = (signed(at.topic.0), signed(at.partition));
     let transaction = client.transaction().await?;
-    let sql = "SELECT earliest, tail FROM partitions WHERE topic = $1 AND part = $2";
+    let sql = "SELECT earliest, tail FROM partition_now WHERE topic = $1 AND part = $2";
     let row = transaction.query_opt(sql, &[&topic, &part]).await?;
     let row = row.ok_or_else(|| crate::topic::no_topic(at))?;
     let (earliest, tail) = (offset(&row, 0), offset(&row, 1));
@@ -73,7 +73,7 @@ pub(super) async fn trim_step(client: &mut Client, at: At, before: Offset) -> Re
         SELECT coalesce(sum(size), 0)::bigint FROM gone";
     let (first, end) = (signed_offset(earliest), signed_offset(end));
     let bytes: i64 = transaction.query_one(sql, &[&topic, &part, &first, &end]).await?.get(0);
-    let sql = "UPDATE partitions SET earliest = greatest(earliest, $3), bytes = bytes - $4
+    let sql = "UPDATE partitions SET earliest = greatest(earliest, $3), removed = removed + $4
         WHERE topic = $1 AND part = $2 RETURNING earliest";
     let row = transaction.query_one(sql, &[&topic, &part, &end, &bytes]).await?;
     transaction.commit().await?;

@@ -15,7 +15,7 @@ pub(super) async fn read(client: &Client) -> Result<Outline, Failure> {
         numbers.iter().map(|row| (row.get(0), row.get::<_, i64>(1).cast_unsigned())).collect();
     let number = |name| numbers.get(name).copied();
     let known = |name| number(name).unwrap_or_default();
-    let sql = "SELECT topic, part, earliest, tail, last_ts, bytes FROM partitions ORDER BY topic, part";
+    let sql = "SELECT topic, part, earliest, tail, last_ts, bytes FROM partition_now ORDER BY topic, part";
     let partitions = client.query(sql, &[]).await?;
     let partitions = partitions.iter().map(|row| Partition {
         at: at(row, 0),

@@ -63,9 +63,9 @@ pub(super) async fn prepare(
     let space: u32 = transaction.query_one(space, &[&server.schema]).await?.get(0);
     let writer = "UPDATE meta SET value = value % 16777215 + 1 WHERE name = 'writers' RETURNING value::int";
     let writer: i32 = transaction.query_one(writer, &[]).await?.get(0);
-    let lane = "INSERT INTO lanes(writer, batch) VALUES ($1, 0)
-        ON CONFLICT (writer) DO UPDATE SET batch = 0, applied = false, tails = NULL, bases = NULL";
-    transaction.execute(lane, &[&writer]).await?;
+    // the numbers come again, after a long time
+    transaction.execute("DELETE FROM lanes WHERE writer = $1", &[&writer]).await?;
+    transaction.execute("INSERT INTO lanes(writer, batch) VALUES ($1, 0)", &[&writer]).await?;
     super::groups::renew(&transaction, writer, lease).await?;
     transaction.commit().await?;
     Ok(Seat { writer: WriterId(writer.cast_unsigned()), space: space.cast_signed() })

@@ -11,7 +11,7 @@ use weir_schema::{At, CatalogVersion, Offset, TopicId, TopicName};
 /// All topics with their partitions, in one snapshot.
 const ALL: &str =
     "SELECT t.id, t.name, t.partitions, t.partitioner, t.retention_ms, p.earliest, p.tail, p.bytes
-    FROM topics t JOIN partitions p ON p.topic = t.id ORDER BY t.name, p.part";
+    FROM topics t JOIN partition_now p ON p.topic = t.id ORDER BY t.name, p.part";
 
 /// Creates a topic, or takes over the retention of one that is there.
 pub(super) async fn create(client: &mut Client, spec: &TopicSpec) -> Result<TopicInfo, Failure> {
@@ -32,6 +32,8 @@ pub(super) async fn create(client: &mut Client, spec: &TopicSpec) -> Result<Topi
     put(&transaction, id, spec).await?;
     let sql = "INSERT INTO partitions(topic, part) SELECT $1, * FROM generate_series(0, $2::int - 1)";
     transaction.execute(sql, &[&signed(id.0), &signed(spec.partitions)]).await?;
+    let sql = "INSERT INTO tails(topic, part) SELECT topic, part FROM partitions WHERE topic = $1";
+    transaction.execute(sql, &[&signed(id.0)]).await?;
     transaction.commit().await?;
     let offsets = vec![Offset::ZERO; spec.partitions as usize];
     Ok(TopicInfo { id, spec: spec.clone(), earliest: offsets.clone(), tail: offsets, bytes: 0 })
@@ -89,7 +91,7 @@ pub(super) async fn shapes(client: &Client) -> Result<HashMap<TopicId, u32>, Fai
 pub(super) async fn news(client: &Client) -> Result<(Hint, u32), Failure> {
     let sql = "SELECT topic, part, tail, (SELECT value FROM meta WHERE name = 'catalog'),
           (SELECT value FROM meta WHERE name = 'control'), (SELECT tableoid FROM meta WHERE name = 'catalog')
-        FROM (SELECT 1) one LEFT JOIN partitions ON true";
+        FROM (SELECT 1) one LEFT JOIN partition_now ON true";
     let statement = client.prepare_cached(sql).await?;
     let (mut hint, mut tables) = (Hint::default(), 0);
     for row in client.query(&statement, &[]).await? {

@@ -95,13 +95,38 @@ async fn rows_that_each_commit_changes_stay_on_their_pages() {
         f.log.commit(Arc::new(transaction)).await.expect("committed");
     }
     f.log.close().await.expect("closed");
-    for (table, updates) in
-        [("lanes", COMMITS), ("partitions", COMMITS), ("positions", COMMITS), ("rows", COMMITS - 1)]
-    {
+    for (table, updates) in [("positions", COMMITS), ("rows", COMMITS - 1)] {
         let of =
             format!("FROM pg_stat_user_tables WHERE schemaname = '{}' AND relname = '{table}'", nodes.name());
         nodes.until(&format!("SELECT n_tup_upd >= {updates} {of}")).await;
         let stay = format!("SELECT n_tup_hot_upd >= 0.95 * n_tup_upd {of}");
         assert!(nodes.says(&stay).await, "updates of {table} leave their page");
     }
+}
+
+/// What each commit changes is found at once, however many versions of it an open transaction keeps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strangers_open_transaction_does_not_make_the_ends_of_lanes_and_partitions_hard_to_find() {
+    let nodes = Nodes::new().await;
+    let f = nodes.node().await;
+    let at = f.partition().await;
+    nodes
+        .stranger
+        .batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM events")
+        .await
+        .expect("held");
+    for _ in 0..1500 {
+        f.append(at, &["x"]).await;
+    }
+    for look in [
+        "SELECT tail FROM partition_now".to_owned(),
+        format!(
+            "SELECT batch FROM lanes WHERE writer = {} ORDER BY batch DESC LIMIT 1",
+            f.log.capabilities().writer.0
+        ),
+    ] {
+        let pages = nodes.pages(&look).await;
+        assert!(pages <= 8, "{pages} pages: {look}");
+    }
+    nodes.let_go().await;
 }

@@ -11,8 +11,7 @@ use weir_log::{Change, CommitError, Driver, LogConfig, ManualClock, PostgresOpti
 use weir_schema::{At, Offset};
 
 /// The database as it was when its only partition had one event.
-const OLDER: &str =
-    "DELETE FROM events WHERE off > 0; UPDATE partitions SET tail = 1; UPDATE lanes SET batch = 1";
+const OLDER: &str = "DELETE FROM events WHERE off > 0; UPDATE tails SET tail = 1; UPDATE lanes SET batch = 1";
 
 async fn set_back(nodes: &Nodes, f: &Fixture, at: At) {
     for value in ["a", "b", "c"] {
@@ -53,7 +52,7 @@ async fn a_process_that_has_only_read_what_is_gone_finds_it_out_too() {
     f.append(at, &["a", "b"]).await;
     let mut hints = reader.log.watch();
     drop(hints.wait_for(|hint| hint.tails.get(&at) == Some(&Offset(2))).await.expect("it is told"));
-    nodes.stranger.batch_execute("UPDATE partitions SET tail = 1").await.expect("set back");
+    nodes.stranger.batch_execute("UPDATE tails SET tail = 1").await.expect("set back");
     let said = refusal(&reader).await;
     assert!(said.contains("ends at 1, and had events up to 2"), "{said}");
     let mut read_only = reader.transaction();

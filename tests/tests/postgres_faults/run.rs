@@ -114,7 +114,7 @@ impl Run {
 
     /// Where each partition of the log ends.
     pub(crate) async fn tails(&self) -> Vec<i64> {
-        let tails = "SELECT array_agg(tail ORDER BY topic, part) FROM partitions";
+        let tails = "SELECT array_agg(tail ORDER BY topic, part) FROM partition_now";
         let administrator = self.postgres.administrator().await;
         administrator.query_one(tails, &[]).await.expect("the server is well").get(0)
     }

@@ -30,10 +30,12 @@ CREATE FUNCTION weir_commit(
   OUT epochs bigint[], OUT positions_now bigint[], OUT stale bigint[], OUT stamps bigint[], OUT stale_ranges bigint[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
-DECLARE last_ bigint; t int; whole boolean; times bigint[];
+DECLARE last_ bigint; t int; whole boolean; times bigint[]; sizes bigint[];
 BEGIN
+  -- a lane's lock stands below those of tables
+  PERFORM pg_advisory_xact_lock(space, -lane);
   SELECT l.batch, l.applied, l.tails, l.bases INTO last_, applied, tails, bases
-    FROM lanes l WHERE l.writer = lane FOR NO KEY UPDATE;
+    FROM lanes l WHERE l.writer = lane ORDER BY l.batch DESC LIMIT 1;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'the writer % is not known here', lane USING ERRCODE = 'WR001';
   ELSIF last_ = number_ THEN
@@ -114,11 +116,14 @@ BEGIN
           expires = excluded.expires;
     END IF;
     IF cardinality(p_topic) > 0 THEN
-      WITH moved AS (
-        UPDATE partitions q SET tail = q.tail + u.n, last_ts = greatest(q.last_ts, now_), bytes = q.bytes + u.b
-          FROM unnest(p_topic, p_part, p_count, p_bytes) WITH ORDINALITY u(t, p, n, b, i)
-          WHERE q.topic = u.t AND q.part = u.p RETURNING u.i, q.tail - u.n AS base, q.last_ts)
-      SELECT array_agg(base ORDER BY i), array_agg(last_ts ORDER BY i) INTO tails, times FROM moved;
+      SELECT array_agg(n.tail ORDER BY u.i), array_agg(greatest(n.last_ts, now_) ORDER BY u.i),
+          array_agg(n.appended ORDER BY u.i) INTO tails, times, sizes
+        FROM unnest(p_topic, p_part) WITH ORDINALITY u(t, p, i), LATERAL (
+          SELECT * FROM tails n WHERE n.topic = u.t AND n.part = u.p ORDER BY n.tail DESC LIMIT 1) n;
+      DELETE FROM tails n USING unnest(p_topic, p_part, tails) u(t, p, b)
+        WHERE n.topic = u.t AND n.part = u.p AND n.tail = u.b;
+      INSERT INTO tails SELECT u.t, u.p, u.b + u.n, u.ts, u.s + u.more
+        FROM unnest(p_topic, p_part, tails, p_count, times, sizes, p_bytes) u(t, p, b, n, ts, s, more);
       INSERT INTO events(topic, part, off, ts, key, value, headers)
         SELECT p_topic[u.s], p_part[u.s], tails[u.s] + u.r, times[u.s], u.k, u.v, u.h
         FROM unnest(e_slot, e_rel, e_key, e_value, e_headers) u(s, r, k, v, h);
@@ -131,6 +136,6 @@ BEGIN
     END IF;
   END IF;
   -- a refusal too: else this call, delayed, could apply what another call with its number was refused
-  UPDATE lanes l SET batch = number_, applied = weir_commit.applied, tails = weir_commit.tails, bases = weir_commit.bases
-    WHERE l.writer = lane;
+  INSERT INTO lanes VALUES (lane, number_, weir_commit.applied, weir_commit.tails, weir_commit.bases);
+  DELETE FROM lanes l WHERE l.writer = lane AND l.batch = last_;
 END $$;

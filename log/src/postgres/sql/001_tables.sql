@@ -6,19 +6,35 @@ INSERT INTO meta VALUES ('catalog', 0), ('control', 0), ('writers', 0), ('epochs
 CREATE TABLE owner(app text NOT NULL);
 COMMENT ON TABLE owner IS 'The application that this log belongs to: one row at most.';
 
+-- What each commit changes (lanes, tails) is a new row beside the old one, which goes: the number that grows is in the
+-- key, and the row with the greatest is so. A row that is updated in place leaves a version that whoever looks for it
+-- has to pass, for as long as a transaction is open somewhere that could still see it.
+
 -- The number and the result of the last batch of each writer, so that one that is sent again tells what it came to.
 CREATE TABLE lanes(
-  writer int PRIMARY KEY, batch bigint NOT NULL, applied boolean NOT NULL DEFAULT false, tails bigint[], bases bigint[])
-  WITH (fillfactor = 20);
+  writer int NOT NULL, batch bigint NOT NULL, applied boolean NOT NULL DEFAULT false, tails bigint[], bases bigint[],
+  PRIMARY KEY (writer, batch))
+  WITH (autovacuum_vacuum_scale_factor = 0.02);
 
 CREATE TABLE topics(
   id int PRIMARY KEY, name text COLLATE "C" NOT NULL UNIQUE, partitions int NOT NULL, partitioner text NOT NULL,
   retention_ms bigint);
 
+-- Who appends locks the partition's row, and leaves it as it is.
 CREATE TABLE partitions(
-  topic int NOT NULL, part int NOT NULL, earliest bigint NOT NULL DEFAULT 0, tail bigint NOT NULL DEFAULT 0,
-  last_ts bigint NOT NULL DEFAULT 0, bytes bigint NOT NULL DEFAULT 0, PRIMARY KEY (topic, part))
+  topic int NOT NULL, part int NOT NULL, earliest bigint NOT NULL DEFAULT 0, removed bigint NOT NULL DEFAULT 0,
+  PRIMARY KEY (topic, part))
   WITH (fillfactor = 20, autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE TABLE tails(
+  topic int NOT NULL, part int NOT NULL, tail bigint NOT NULL DEFAULT 0, last_ts bigint NOT NULL DEFAULT 0,
+  appended bigint NOT NULL DEFAULT 0, PRIMARY KEY (topic, part, tail))
+  WITH (autovacuum_vacuum_scale_factor = 0.02);
+
+CREATE VIEW partition_now AS
+  SELECT p.topic, p.part, p.earliest, t.tail, t.last_ts, t.appended - p.removed AS bytes
+  FROM partitions p, LATERAL (
+    SELECT * FROM tails t WHERE t.topic = p.topic AND t.part = p.part ORDER BY t.tail DESC LIMIT 1) t;
 
 CREATE TABLE events(
   topic int NOT NULL, part int NOT NULL, off bigint NOT NULL, ts bigint NOT NULL, key bytea, value bytea,
@@ -65,11 +81,13 @@ CREATE VIEW state_view AS
 CREATE VIEW position_view AS
   SELECT g.name AS "group", t.name AS topic, g.part AS partition, g.position, p.tail - g.position AS lag, g.epoch,
     g.incarnation, g.unclean, g.owned, g.node
-  FROM positions g JOIN topics t ON t.id = g.topic JOIN partitions p ON p.topic = g.topic AND p.part = g.part;
+  FROM positions g JOIN topics t ON t.id = g.topic JOIN partition_now p ON p.topic = g.topic AND p.part = g.part;
 COMMENT ON TABLE meta IS 'Counters: versions of the schema, the catalog and control entries, the last number of a writer and of an epoch.';
 COMMENT ON TABLE lanes IS 'The number and the result of the last batch of each process, so that one that is sent again tells what it came to.';
 COMMENT ON TABLE topics IS 'Topics as they were created; retention_ms is none where events are kept for good.';
-COMMENT ON TABLE partitions IS 'Of each partition the first offset that is kept, the next one, the last time (ms) and its bytes.';
+COMMENT ON TABLE partitions IS 'Of each partition the first offset that is kept, and how many bytes of events have been removed.';
+COMMENT ON TABLE tails IS 'Of each partition the next offset, the last time (ms), and how many bytes were ever appended: the row with the greatest tail.';
+COMMENT ON VIEW partition_now IS 'Partitions as they are now.';
 COMMENT ON TABLE events IS 'The events, by partition in the order of their offsets; ts is in ms, headers are in a form of Weir''s own.';
 COMMENT ON TABLE tables IS 'Names of the tables of state.';
 COMMENT ON TABLE rows IS 'Rows of state, by table and generation. stamp names the attempt that wrote the row; expires is in ms.';
@@ -98,7 +116,7 @@ END $$;
 CREATE FUNCTION weir_offset_at(topic_ int, part_ int, time_ bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE low bigint; high bigint; middle bigint; found_ts bigint;
 BEGIN
-  SELECT earliest, tail INTO low, high FROM partitions WHERE topic = topic_ AND part = part_;
+  SELECT earliest, tail INTO low, high FROM partition_now WHERE topic = topic_ AND part = part_;
   WHILE low < high LOOP
     middle := low + (high - low) / 2;
     SELECT ts INTO found_ts FROM events WHERE topic = topic_ AND part = part_ AND off = middle;
