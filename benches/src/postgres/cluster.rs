@@ -53,8 +53,9 @@ impl Cluster {
     /// Transactions a second of its simple update by so many clients.
     pub(crate) fn pgbench(&self, clients: u32) -> anyhow::Result<f64> {
         let (clients, seconds) = (clients.to_string(), SECONDS.to_string());
+        let threads = if clients == "1" { "1" } else { "2" };
         let said =
-            self.run_pgbench(&["-n", "-N", "-M", "prepared", "-j", "1", "-c", &clients, "-T", &seconds])?;
+            self.run_pgbench(&["-n", "-N", "-M", "prepared", "-j", threads, "-c", &clients, "-T", &seconds])?;
         let tps = said.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next());
         Ok(tps.with_context(|| format!("pgbench tells no rate: {said}"))?.parse()?)
     }

@@ -104,7 +104,7 @@ pub(super) async fn verify(shared: &Shared, client: &Client, last: u64) -> Resul
     let (place, known) = (&shared.server.place, shared.hint.borrow().clone());
     let (told, tables) = topics::news(client).await?;
     shared.history.compare(place, &known, &told, tables)?;
-    let batch = "SELECT max(batch) FROM lanes WHERE writer = $1 HAVING count(*) > 0";
+    let batch = "SELECT batch FROM lanes WHERE writer = $1 ORDER BY batch DESC LIMIT 1";
     let batch =
         client.query_opt(batch, &[&shared.node()]).await?.map(|row| row.get::<_, i64>(0).cast_unsigned());
     if batch.is_none_or(|batch| batch < last) {

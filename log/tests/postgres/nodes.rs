@@ -52,19 +52,11 @@ impl Nodes {
         Fixture::new(log, clock, self.schema.clone())
     }
 
-    /// How many pages a query goes through, planned as those of a log are.
-    pub(crate) async fn pages(&self, sql: &str) -> u64 {
-        let plans = "SET enable_seqscan = off; SET enable_bitmapscan = off";
-        self.watcher.batch_execute(plans).await.expect("they are settings");
-        let rows = self.watcher.query(&format!("EXPLAIN (ANALYZE, BUFFERS) {sql}"), &[]).await;
-        let lines: Vec<String> = rows.expect("it is SQL").iter().map(|row| row.get(0)).collect();
-        let buffers = lines.iter().find_map(|line| line.trim().strip_prefix("Buffers: shared "));
-        let counts = buffers.unwrap_or_else(|| panic!("no buffers in {lines:?}")).split_whitespace();
-        let count = |part: &str| part.split_once('=').and_then(|(_, n)| n.parse::<u64>().ok());
-        counts
-            .take_while(|part| part.starts_with("hit=") || part.starts_with("read="))
-            .filter_map(count)
-            .sum()
+    /// Has the server look at tables, so that plans are made anew.
+    pub(crate) async fn analyze(&self, tables: &[&str]) {
+        for table in tables {
+            self.watcher.batch_execute(&format!("ANALYZE {table}")).await.expect("it is a table");
+        }
     }
 
     /// Has the stranger hold the row `u`/`held`, made by `f`, so that a commit that writes it waits.

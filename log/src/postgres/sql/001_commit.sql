@@ -30,7 +30,7 @@ CREATE FUNCTION weir_commit(
   OUT epochs bigint[], OUT positions_now bigint[], OUT stale bigint[], OUT stamps bigint[], OUT stale_ranges bigint[]
 ) LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
-DECLARE last_ bigint; t int; whole boolean; times bigint[]; sizes bigint[];
+DECLARE last_ bigint; t int; whole boolean; times bigint[]; sizes bigint[]; old tid[];
 BEGIN
   -- a lane's lock stands below those of tables
   PERFORM pg_advisory_xact_lock(space, -lane);
@@ -117,11 +117,11 @@ BEGIN
     END IF;
     IF cardinality(p_topic) > 0 THEN
       SELECT array_agg(n.tail ORDER BY u.i), array_agg(greatest(n.last_ts, now_) ORDER BY u.i),
-          array_agg(n.appended ORDER BY u.i) INTO tails, times, sizes
+          array_agg(n.appended ORDER BY u.i), array_agg(n.ctid) INTO tails, times, sizes, old
         FROM unnest(p_topic, p_part) WITH ORDINALITY u(t, p, i), LATERAL (
-          SELECT * FROM tails n WHERE n.topic = u.t AND n.part = u.p ORDER BY n.tail DESC LIMIT 1) n;
-      DELETE FROM tails n USING unnest(p_topic, p_part, tails) u(t, p, b)
-        WHERE n.topic = u.t AND n.part = u.p AND n.tail = u.b;
+          SELECT *, ctid FROM tails n WHERE n.topic = u.t AND n.part = u.p ORDER BY n.tail DESC LIMIT 1) n;
+      -- where they are: a join could be planned as going through all of the table, which has one row a partition to see
+      DELETE FROM tails WHERE ctid = ANY(old);
       INSERT INTO tails SELECT u.t, u.p, u.b + u.n, u.ts, u.s + u.more
         FROM unnest(p_topic, p_part, tails, p_count, times, sizes, p_bytes) u(t, p, b, n, ts, s, more);
       INSERT INTO events(topic, part, off, ts, key, value, headers)
