@@ -190,7 +190,6 @@ impl Transactor {
         host: &LogHost,
         run: &Run<'_>,
     ) -> Result<(), Attempt> {
-        let writers = effects.writers.clone();
         let mut transaction = self.session.transaction(self.session.next_id(), effects);
         if let Some(key) = run.idempotency {
             transaction.writes.push(key.write(reply, transaction.id, weir_runtime::Host::now(host)));
@@ -207,15 +206,16 @@ impl Transactor {
         let started = Instant::now();
         let (events, rows) =
             (transaction.appends.iter().map(Records::len).sum::<usize>(), transaction.writes.len());
-        let committed = self.send(Arc::new(transaction)).await.map(drop);
+        let transaction = Arc::new(transaction);
+        let committed = self.send(transaction.clone()).await.map(drop);
         let span = run.trace.child(fastrand::u64(..));
         self.session.record("commit", span, run.trace.span_id, started, |span| {
             span.kind = if events > 0 { SpanKind::Producer } else { SpanKind::Internal };
             span.attributes = vec![("weir.events", events.to_string()), ("weir.rows", rows.to_string())];
             span.error = committed.as_ref().err().map(|_| "not committed".to_owned());
         });
-        if committed.is_err() {
-            self.session.forget_writers(&writers);
+        if committed.is_ok() {
+            self.session.committed(&transaction);
         }
         committed
     }

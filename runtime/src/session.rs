@@ -208,33 +208,36 @@ impl Session {
         transaction
     }
 
-    /// Rows that record writers not met before. They are blind, so that they conflict with nothing; one that is
-    /// lost with its transaction comes again with the process's next start.
+    /// Rows that record writers of which no row is known to be committed. They are blind, so that they conflict with
+    /// nothing. See [`Self::committed`].
     pub fn new_writers(&self, pairs: &[(FunctionName, TableName)]) -> Vec<(StateKey, Op)> {
         if pairs.is_empty() {
             return Vec::new();
         }
-        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        let unmet: Vec<_> = pairs.iter().filter(|p| !known.contains(*p)).cloned().collect();
+        let known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let unmet = pairs.iter().filter(|p| !known.contains(*p));
         let table = TableName::new(Self::WRITERS).expect("a constant that is well-formed");
-        let rows = unmet.iter().map(|(function, written)| {
+        let row = |(function, written): &(FunctionName, TableName)| {
             let key = StateKey {
                 table: table.clone(),
                 generation: 0,
                 key: format!("{written}\0{function}").into(),
             };
             (key, Op::Put { value: "true".into(), expires: None })
-        });
-        let rows = rows.collect();
-        known.extend(unmet);
-        rows
+        };
+        unmet.map(row).collect()
     }
 
-    /// Forgets that these writers were recorded: their transaction failed.
-    pub fn forget_writers(&self, pairs: &[(FunctionName, TableName)]) {
-        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        for pair in pairs {
-            known.remove(pair);
+    /// Takes note of the writers that a committed transaction records: their rows need not come again. Those of one
+    /// that was thrown away do.
+    pub fn committed(&self, transaction: &Transaction) {
+        let mut rows = transaction.writes.iter().filter(|w| w.key.table.as_str() == Self::WRITERS).peekable();
+        if rows.peek().is_some() {
+            let pairs = rows.filter_map(|row| {
+                let (table, function) = std::str::from_utf8(&row.key.key).ok()?.split_once('\0')?;
+                Some((FunctionName::new(function).ok()?, TableName::new(table).ok()?))
+            });
+            self.writers.lock().unwrap_or_else(PoisonError::into_inner).extend(pairs);
         }
     }
 
@@ -283,5 +286,29 @@ impl Session {
             let by_key = reserved.keys.get(&w.key).is_some_and(|until| *until > now);
             by_key || reserved.ranges.iter().any(|(range, until)| *until > now && range.contains(&w.key))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_log::{Driver, LogConfig, ManualClock};
+
+    #[tokio::test]
+    async fn a_writer_is_recorded_until_its_row_is_committed() {
+        let clock = Arc::new(ManualClock::default());
+        let config = LogConfig { driver: Driver::Memory, app: None, clock: clock.clone() };
+        let log = weir_log::open(config).await.expect("there is memory");
+        let session = Session::new(log, clock, BTreeMap::new());
+        let name = |text| FunctionName::new(text).expect("valid");
+        let writers = vec![(name("a/b"), TableName::new("t").expect("valid"))];
+        let effects = || Effects { writers: writers.clone(), ..Effects::default() };
+        let thrown_away = session.transaction(session.next_id(), effects());
+        assert_eq!(thrown_away.writes.len(), 1);
+        let sent = session.transaction(session.next_id(), effects());
+        assert_eq!(sent.writes.len(), 1, "nothing of the first one was committed");
+        session.committed(&sent);
+        assert_eq!(session.transaction(session.next_id(), effects()).writes, []);
+        assert_eq!(session.new_writers(&[(name("c"), writers[0].1.clone())]).len(), 1, "another one");
     }
 }

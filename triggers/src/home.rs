@@ -228,10 +228,14 @@ impl Home {
     fn commit(&self, transaction: Arc<Transaction>) {
         let commit = self.around.session.log().commit(transaction.clone());
         let counts = self.trigger.replay.as_ref().map(|r| r.counts.clone());
+        let session = self.around.session.clone();
         self.queue.ask(self.id, async move {
             let outcome = commit.await;
-            if let (Some(counts), Ok(_)) = (counts, &outcome) {
-                counts.committed(&transaction);
+            if outcome.is_ok() {
+                session.committed(&transaction);
+                if let Some(counts) = counts {
+                    counts.committed(&transaction);
+                }
             }
             Input::Replied { id: transaction.id, outcome }
         });
