@@ -39,14 +39,13 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let (sync, alone) = (median(&mut sync), median(&mut alone));
     let (many, raw) = (median(&mut many), median(&mut raw));
     Ok(vec![
-        Row {
-            path: "append, embedded, 256 writers".into(),
-            against: "raw SQLite batches of the same rows".into(),
-            ours: format!("{many:.0}/s"),
-            reference: format!("{raw:.0}/s"),
-            value: many / raw,
-            target: Target::AtLeast(0.6),
-        },
+        Row::rates(
+            "append, embedded, 256 writers",
+            "raw SQLite batches of the same rows",
+            many,
+            raw,
+            Target::AtLeast(0.6),
+        ),
         Row {
             path: "append, one writer, p50".into(),
             against: "the disk's own sync time".into(),

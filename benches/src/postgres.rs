@@ -80,22 +80,20 @@ fn worked(runtime: &Runtime, cluster: &Cluster) -> anyhow::Result<Vec<Row>> {
     let raw_scan = || runtime.block_on(async { Raw::new(cluster).await?.scan().await });
     let (replayed, scanned) = paired(|| runtime.block_on(replay(store)), raw_scan)?;
     Ok(vec![
-        Row {
-            path: "trigger with state read, write and append, PostgreSQL (exactly once)".into(),
-            against: "raw SQL of the same rows, batches of 1000 by `unnest`".into(),
-            ours: format!("{counted:.0}/s"),
-            reference: format!("{raw:.0}/s"),
-            value: counted / raw,
-            target: Target::AtLeast(0.5),
-        },
-        Row {
-            path: "replay, no-op function, PostgreSQL".into(),
-            against: "raw scan of the topic in pages + JSON parse".into(),
-            ours: format!("{replayed:.0}/s"),
-            reference: format!("{scanned:.0}/s"),
-            value: replayed / scanned,
-            target: Target::AtLeast(0.5),
-        },
+        Row::rates(
+            "trigger with state read, write and append, PostgreSQL (exactly once)",
+            "raw SQL of the same rows, batches of 1000 by `unnest`",
+            counted,
+            raw,
+            Target::AtLeast(0.5),
+        ),
+        Row::rates(
+            "replay, no-op function, PostgreSQL",
+            "raw scan of the topic in pages + JSON parse",
+            replayed,
+            scanned,
+            Target::AtLeast(0.5),
+        ),
     ])
 }
 
@@ -116,14 +114,8 @@ fn started(runtime: &Runtime, cluster: &Cluster) -> anyhow::Result<Row> {
 /// One node against two.
 fn shared(runtime: &Runtime, cluster: &Cluster) -> anyhow::Result<Row> {
     let (one, two) = paired(|| runtime.block_on(nodes(cluster, 1)), || runtime.block_on(nodes(cluster, 2)))?;
-    Ok(Row {
-        path: format!("trigger with state, PostgreSQL, {PARTITIONS} partitions, two nodes of one worker"),
-        against: "one node of one worker, on the same machine".into(),
-        ours: format!("{two:.0}/s"),
-        reference: format!("{one:.0}/s"),
-        value: two / one,
-        target: Target::None,
-    })
+    let path = format!("trigger with state, PostgreSQL, {PARTITIONS} partitions, two nodes of one worker");
+    Ok(Row::rates(path, "one node of one worker, on the same machine", two, one, Target::None))
 }
 
 /// Events a second of so many nodes that share a trigger's partitions.

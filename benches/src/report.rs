@@ -52,6 +52,26 @@ impl fmt::Display for Target {
     }
 }
 
+impl Row {
+    /// Two rates, each so many a second; the figure is their ratio.
+    pub(crate) fn rates(
+        path: impl Into<String>,
+        against: impl Into<String>,
+        ours: f64,
+        reference: f64,
+        target: Target,
+    ) -> Self {
+        Self {
+            path: path.into(),
+            against: against.into(),
+            ours: format!("{ours:.0}/s"),
+            reference: format!("{reference:.0}/s"),
+            value: ours / reference,
+            target,
+        }
+    }
+}
+
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = self.target.verdict(self.value);

@@ -34,22 +34,20 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let (replayed, scanned) = paired(|| runtime.block_on(replay(Store::Embedded)), scan_raw)?;
     let latency = runtime.block_on(latency(Store::Embedded))?;
     Ok(vec![
-        Row {
-            path: "trigger with state read, write and append (exactly once)".into(),
-            against: "raw SQL of the same statements, batches of 1000".into(),
-            ours: format!("{counted:.0}/s"),
-            reference: format!("{raw:.0}/s"),
-            value: counted / raw,
-            target: Target::AtLeast(0.5),
-        },
-        Row {
-            path: "replay, no-op function".into(),
-            against: "raw scan of the topic + JSON parse".into(),
-            ours: format!("{replayed:.0}/s"),
-            reference: format!("{scanned:.0}/s"),
-            value: replayed / scanned,
-            target: Target::AtLeast(0.5),
-        },
+        Row::rates(
+            "trigger with state read, write and append (exactly once)",
+            "raw SQL of the same statements, batches of 1000",
+            counted,
+            raw,
+            Target::AtLeast(0.5),
+        ),
+        Row::rates(
+            "replay, no-op function",
+            "raw scan of the topic + JSON parse",
+            replayed,
+            scanned,
+            Target::AtLeast(0.5),
+        ),
         Row {
             path: "append → function starts, idle system, p50".into(),
             against: "—".into(),

@@ -52,14 +52,7 @@ pub(crate) fn run() -> anyhow::Result<Beside> {
     }
     let cluster = Cluster::start()?;
     let (rate, start) = (median(&mut ours), runtime.block_on(latency(Store::Postgres(&cluster)))?);
-    let mut rows = vec![Row {
-        path: "events worked, PostgreSQL, a function that does nothing".into(),
-        against: "River, measured on such a machine before, not in this run".into(),
-        ours: format!("{rate:.0}/s"),
-        reference: format!("{RIVER:.0}/s"),
-        value: rate / RIVER,
-        target: Target::AtLeast(1.0),
-    }];
+    let mut rows = vec![worked("River, measured on such a machine before, not in this run", rate, RIVER)];
     for ((name, _, _), (rates, starts)) in QUEUES.iter().zip(&mut theirs) {
         rows.extend(beside(name, (rate, start), (median(rates), median(starts))));
     }
@@ -72,14 +65,7 @@ pub(crate) fn run() -> anyhow::Result<Beside> {
 
 fn beside(name: &str, (rate, start): (f64, f64), (their_rate, their_start): (f64, f64)) -> [Row; 2] {
     [
-        Row {
-            path: "events worked, PostgreSQL, a function that does nothing".into(),
-            against: name.to_owned(),
-            ours: format!("{rate:.0}/s"),
-            reference: format!("{their_rate:.0}/s"),
-            value: rate / their_rate,
-            target: Target::AtLeast(1.0),
-        },
+        worked(name, rate, their_rate),
         Row {
             path: "from append to start, idle system, PostgreSQL, p50".into(),
             against: name.to_owned(),
@@ -89,6 +75,11 @@ fn beside(name: &str, (rate, start): (f64, f64), (their_rate, their_start): (f64
             target: Target::AtLeast(1.0),
         },
     ]
+}
+
+fn worked(against: &str, ours: f64, theirs: f64) -> Row {
+    let path = "events worked, PostgreSQL, a function that does nothing";
+    Row::rates(path, against, ours, theirs, Target::AtLeast(1.0))
 }
 
 /// Jobs a second, and how long a single one waits, in ms.
