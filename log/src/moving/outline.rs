@@ -1,6 +1,7 @@
 //! All of a log but its events and rows.
 
 use crate::{GroupPosition, TopicSpec};
+use std::collections::HashSet;
 use weir_schema::{At, Millis, Offset, StateKey, TopicId};
 
 /// See the module's docs.
@@ -33,6 +34,26 @@ pub(crate) struct Numbers {
     pub(crate) epochs: u64,
 }
 
+impl Numbers {
+    const NAMES: [&'static str; 4] = ["catalog", "control", "writers", "epochs"];
+
+    /// Those that a log has under their names.
+    pub(crate) fn read<E>(mut number: impl FnMut(&'static str) -> Result<u64, E>) -> Result<Self, E> {
+        let [catalog, control, writers, epochs] = Self::NAMES;
+        Ok(Self {
+            catalog: number(catalog)?,
+            control: number(control)?,
+            writers: number(writers)?,
+            epochs: number(epochs)?,
+        })
+    }
+
+    /// Each with its name.
+    pub(crate) fn named(self) -> impl Iterator<Item = (&'static str, u64)> {
+        Self::NAMES.into_iter().zip([self.catalog, self.control, self.writers, self.epochs])
+    }
+}
+
 /// What is known of a partition beside its events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Partition {
@@ -51,6 +72,15 @@ pub(crate) struct Position {
     pub(crate) standing: GroupPosition,
     /// Whether its last owner has not handed it over.
     pub(crate) owned: bool,
+}
+
+impl Position {
+    /// Positions, of which those of these groups and partitions are owned.
+    pub(crate) fn all(standings: Vec<GroupPosition>, owned: &HashSet<(String, At)>) -> Vec<Self> {
+        let is_owned =
+            |standing: &GroupPosition| owned.contains(&(standing.group.as_str().to_owned(), standing.at));
+        standings.into_iter().map(|standing| Self { owned: is_owned(&standing), standing }).collect()
+    }
 }
 
 /// What is written into a log while it is the half of a copy.

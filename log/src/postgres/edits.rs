@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::topics::{self, offset, signed, signed_offset};
 use super::{groups, schema, state};
 use crate::moving::refusal::moved_on;
-use crate::moving::{Edit, Marker, Numbers, Partition};
+use crate::moving::{Edit, Marker, Partition};
 use deadpool_postgres::Transaction;
 use tokio_postgres::types::ToSql;
 use weir_schema::{At, Offset, Records};
@@ -31,10 +31,8 @@ pub(super) async fn apply(transaction: &Transaction<'_>, edit: Edit, place: &str
         Edit::NoRows => transaction.batch_execute("DELETE FROM rows; DELETE FROM tables").await?,
         Edit::Positions(positions) => groups::put(transaction, &positions).await?,
         Edit::NoPositions => transaction.batch_execute("DELETE FROM positions").await?,
-        Edit::Numbers(Numbers { catalog, control, writers, epochs }) => {
-            let numbers =
-                [("catalog", catalog), ("control", control), ("writers", writers), ("epochs", epochs)];
-            for (name, value) in numbers {
+        Edit::Numbers(numbers) => {
+            for (name, value) in numbers.named() {
                 schema::set_number(transaction, name, value).await?;
             }
         }
@@ -78,10 +76,9 @@ async fn append(transaction: &Transaction<'_>, records: &Records, place: &str) -
     let Some(first) = records.get(0) else { return Ok(()) };
     let at = first.meta.at;
     let (topic, part) = (signed(at.topic.0), signed(at.partition));
-    let sql = "SELECT FROM partitions WHERE topic = $1 AND part = $2 FOR NO KEY UPDATE";
-    transaction.execute(sql, &[&topic, &part]).await?;
-    let sql =
-        "SELECT tail, last_ts, appended FROM tails WHERE topic = $1 AND part = $2 ORDER BY tail DESC LIMIT 1";
+    let sql = "SELECT t.tail, t.last_ts, t.appended FROM partitions p, LATERAL (
+          SELECT * FROM tails t WHERE t.topic = p.topic AND t.part = p.part ORDER BY t.tail DESC LIMIT 1) t
+        WHERE p.topic = $1 AND p.part = $2 FOR NO KEY UPDATE OF p";
     let row = transaction.query_opt(sql, &[&topic, &part]).await?;
     let row = row.ok_or_else(|| crate::topic::no_topic(at))?;
     let (mut tail, mut last_time) = (offset(&row, 0), row.get::<_, i64>(1));

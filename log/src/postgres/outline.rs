@@ -14,7 +14,6 @@ pub(super) async fn read(client: &Client) -> Result<Outline, Failure> {
     let numbers: HashMap<String, u64> =
         numbers.iter().map(|row| (row.get(0), row.get::<_, i64>(1).cast_unsigned())).collect();
     let number = |name| numbers.get(name).copied();
-    let known = |name| number(name).unwrap_or_default();
     let sql = "SELECT topic, part, earliest, tail, last_ts, bytes FROM partition_now ORDER BY topic, part";
     let partitions = client.query(sql, &[]).await?;
     let partitions = partitions.iter().map(|row| Partition {
@@ -31,12 +30,7 @@ pub(super) async fn read(client: &Client) -> Result<Outline, Failure> {
         marker: number(schema::COPY_ORIGIN)
             .zip(number(schema::COPY_WRITERS))
             .map(|(origin, writers)| Marker { origin, writers }),
-        numbers: Numbers {
-            catalog: known("catalog"),
-            control: known("control"),
-            writers: known("writers"),
-            epochs: known("epochs"),
-        },
+        numbers: Numbers::read(|name| Ok::<_, Failure>(number(name).unwrap_or_default()))?,
         topics: topics.into_iter().map(|topic| (topic.id, topic.spec)).collect(),
         partitions: partitions.collect(),
         positions: positions(client).await?,
@@ -48,9 +42,5 @@ pub(super) async fn read(client: &Client) -> Result<Outline, Failure> {
 async fn positions(client: &Client) -> Result<Vec<Position>, Failure> {
     let owned = client.query("SELECT name, topic, part FROM positions WHERE owned", &[]).await?;
     let owned: HashSet<(String, At)> = owned.iter().map(|row| (row.get(0), at(row, 1))).collect();
-    let positions = groups::positions(client, None).await?.into_iter().map(|standing| {
-        let owned = owned.contains(&(standing.group.as_str().to_owned(), standing.at));
-        Position { standing, owned }
-    });
-    Ok(positions.collect())
+    Ok(Position::all(groups::positions(client, None).await?, &owned))
 }

@@ -4,7 +4,7 @@ use super::error::Failure;
 use super::events::{self, Appender};
 use super::{groups, schema, state, topics};
 use crate::moving::refusal::moved_on;
-use crate::moving::{Edit, Marker, Numbers, Partition, Row};
+use crate::moving::{Edit, Marker, Partition, Row};
 use rusqlite::Connection;
 use weir_schema::Records;
 
@@ -30,10 +30,8 @@ pub(super) fn apply(connection: &Connection, edit: Edit, place: &str) -> Result<
             positions.iter().try_for_each(|position| groups::put(connection, position))?;
         }
         Edit::NoPositions => connection.execute_batch("DELETE FROM positions")?,
-        Edit::Numbers(Numbers { catalog, control, writers, epochs }) => {
-            for (name, value) in
-                [("catalog", catalog), ("control", control), ("writers", writers), ("epochs", epochs)]
-            {
+        Edit::Numbers(numbers) => {
+            for (name, value) in numbers.named() {
                 schema::set_number(connection, name, value)?;
             }
         }

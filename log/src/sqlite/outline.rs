@@ -9,7 +9,6 @@ use weir_schema::{At, TopicId};
 
 /// What the file holds.
 pub(super) fn read(connection: &Connection) -> Result<Outline, Failure> {
-    let number = |name| schema::number(connection, name);
     let origin = schema::number_if_any(connection, schema::COPY_ORIGIN)?;
     let writers = schema::number_if_any(connection, schema::COPY_WRITERS)?;
     let topics = topics::all(connection)?;
@@ -22,12 +21,7 @@ pub(super) fn read(connection: &Connection) -> Result<Outline, Failure> {
     Ok(Outline {
         app: schema::owner(connection)?,
         marker: origin.zip(writers).map(|(origin, writers)| Marker { origin, writers }),
-        numbers: Numbers {
-            catalog: number("catalog")?,
-            control: number("control")?,
-            writers: number("writers")?,
-            epochs: number("epochs")?,
-        },
+        numbers: Numbers::read(|name| schema::number(connection, name))?,
         topics: topics.into_iter().map(|topic| (topic.id, topic.spec)).collect(),
         partitions,
         positions: positions(connection)?,
@@ -43,9 +37,5 @@ fn positions(connection: &Connection) -> Result<Vec<Position>, Failure> {
     let owned = statement
         .query_map([], |row| Ok((row.get(0)?, At { topic: TopicId(row.get(1)?), partition: row.get(2)? })))?;
     let owned: HashSet<(String, At)> = owned.collect::<Result<_, _>>()?;
-    let positions = groups::positions(connection, None)?.into_iter().map(|standing| {
-        let owned = owned.contains(&(standing.group.as_str().to_owned(), standing.at));
-        Position { standing, owned }
-    });
-    Ok(positions.collect())
+    Ok(Position::all(groups::positions(connection, None)?, &owned))
 }
