@@ -181,6 +181,7 @@ const MISTAKES: [(Mutation, u64); 22] = [
 const RARE: [(Mutation, u64); 2] =
     [(Mutation::HeatCommitsOnly, 10_500), (Mutation::ProbationAboveFlight, 24_100)];
 
-/// Mistakes that no check has noticed for what they break. `SeekDoesNotWait` is harmless: the version of an entry stops
-/// a parked commit that arrives after the seek.
+/// Mistakes that no schedule notices. `SeekDoesNotWait` is harmless: the version of an entry stops a parked commit that
+/// arrives after the seek. `ReserveOneKey` shows where a conflict names one stale row of several, which this log never
+/// does: a test of the dispatcher alone holds it (`dispatcher/tests.rs`).
 const UNNOTICED: [Mutation; 2] = [Mutation::SeekDoesNotWait, Mutation::ReserveOneKey];

@@ -227,3 +227,41 @@ fn a_parked_event_that_the_log_refused_while_the_catalog_changed_runs_again() {
     let mark = only_entry(committed(&refused).expect("a mark"));
     assert_eq!((mark.started, mark.attempts), (true, 1));
 }
+
+/// The rows that are reserved when an attempt has conflicted over one row for the third time; it reads `n` and `m`.
+fn reserved_after_three_conflicts(mutation: Option<Mutation>) -> Vec<What> {
+    let mut dispatcher = dispatcher(Settings { mutation, ..Settings::default() });
+    let mut begun = first_run(&mut dispatcher, 1);
+    let row = |key: &'static str| StateKey {
+        table: TableName::new("t").expect("valid"),
+        generation: 0,
+        key: key.into(),
+    };
+    for conflict in 1..=3 {
+        let run = started(&begun).expect("it starts again").run;
+        let stamp = TxnId::new(WriterId(9), conflict);
+        let other = Versioned { value: conflict.to_string().into(), stamp, expires: None };
+        for what in ["n", "m"].map(|key| What::Key(row(key))) {
+            if !matches!(dispatcher.read(run, &what, None), Seen::View(_)) {
+                dispatcher.read(run, &what, Some(Stored::Row(None)));
+            }
+        }
+        let sent = give(&mut dispatcher, 0, ends_well(run));
+        let stale =
+            CommitError::Conflict { now: vec![(row("n"), Some(other))], ranges: Vec::new(), catalog: None };
+        let id = committed(&sent).expect("a commit").id;
+        begun = give(&mut dispatcher, 0, Input::Replied { id, outcome: Err(stale) });
+    }
+    begun
+        .into_iter()
+        .find_map(|a| if let Action::Reserve(whats) = a { Some(whats) } else { None })
+        .expect("hot")
+}
+
+/// The simulation does not notice [`Mutation::ReserveOneKey`]: the conflicts of its log name all stale rows at once.
+#[test]
+fn all_rows_of_an_attempt_are_reserved_when_one_of_them_is_hot() {
+    assert_eq!(reserved_after_three_conflicts(None).len(), 2);
+    let with_the_mistake = reserved_after_three_conflicts(Some(Mutation::ReserveOneKey));
+    assert_eq!(with_the_mistake.len(), 1, "the mistake shows here");
+}
