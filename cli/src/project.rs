@@ -4,6 +4,7 @@ use crate::args::Global;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use weir_config::{Config, Flags, Input, Loaded, Mode};
 use weir_log::Surroundings;
 use weir_schema::FunctionName;
@@ -76,6 +77,9 @@ impl Project {
     pub(crate) fn gateway_settings(&self) -> weir_gateway::Settings {
         let config = self.config();
         let function_limits = config.function_limits.iter().map(|(f, l)| (f.clone(), limits(l)));
+        let slots = config.function_slots.iter();
+        let slots =
+            slots.map(|(f, s)| (f.clone(), Arc::new(weir_gateway::Slots::new(s.running.get(), s.waiting))));
         let (origins, any) = match &config.http.cors.origins {
             weir_config::CorsOrigins::Any => (Vec::new(), true),
             weir_config::CorsOrigins::These(origins) => (origins.clone(), false),
@@ -86,6 +90,7 @@ impl Project {
             body: bytes(config.limits.body),
             limits: limits(&config.limits),
             function_limits: function_limits.collect(),
+            slots: slots.collect(),
             cors: weir_gateway::Cors {
                 origins: if any { vec!["*".to_owned()] } else { origins },
                 methods: cors.methods.iter().map(ToString::to_string).collect(),

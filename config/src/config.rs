@@ -34,6 +34,8 @@ pub struct Config {
     pub limits: Limits,
     /// Exceptions, whole: what they do not say is that of `limits`.
     pub function_limits: BTreeMap<FunctionName, Limits>,
+    /// Functions that only so many requests may run at once.
+    pub function_slots: BTreeMap<FunctionName, FunctionSlots>,
     /// The HTTP edge.
     pub http: Http,
     /// The admin API.
@@ -131,6 +133,15 @@ impl Trigger {
     pub fn name(&self) -> String {
         format!("{}/{}", self.topic, self.function)
     }
+}
+
+/// How many requests one node lets run a function at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FunctionSlots {
+    /// So many run.
+    pub running: NonZeroU32,
+    /// So many more wait; the next one is refused.
+    pub waiting: u32,
 }
 
 /// When an event that failed is tried again.

@@ -315,6 +315,20 @@ pub const KEYS: &[Key] = &[
         "Result, appends and writes, for this function",
         "20MiB",
     ),
+    key(
+        "weir.functions.*.maxConcurrent",
+        "whole number from 1",
+        Absent("no limit"),
+        "How many requests may run this function at once, on one node. Triggers have `maxConcurrent` of their own; what `flow` calls is not counted",
+        "8",
+    ),
+    key(
+        "weir.functions.*.maxQueued",
+        "whole number",
+        Value("64"),
+        "How many requests may wait for that; the next one is answered with 503 and `Retry-After`",
+        "0",
+    ),
     // Edges.
     key(
         "weir.http.cors.origins",

@@ -7,8 +7,8 @@ use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
 use crate::{
-    Config, Entry, Environment, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret, Telemetry,
-    shape, yaml,
+    Config, Entry, Environment, FunctionSlots, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret,
+    Telemetry, shape, yaml,
 };
 use log_storage::log_storage;
 use std::collections::BTreeMap;
@@ -81,6 +81,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
     let consumer_group = consumer_group(reader, &app_name);
     let Edges { gateway, admin, health, write_proxy } = edges(reader);
     let limits = limits(reader);
+    let functions = functions(reader, limits);
     Config {
         app_name,
         consumer_group,
@@ -91,7 +92,8 @@ fn config(reader: &mut Reader<'_>) -> Config {
         log,
         gateway,
         limits,
-        function_limits: function_limits(reader, limits),
+        function_limits: functions.limits,
+        function_slots: functions.slots,
         http: http(reader),
         admin,
         health,
@@ -171,25 +173,54 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
     }
 }
 
-fn function_limits(reader: &mut Reader<'_>, all: Limits) -> BTreeMap<FunctionName, Limits> {
-    let mut exceptions = BTreeMap::new();
+/// What `weir.functions` says of each function: limits that take the place of `all`, and how many run at once.
+fn functions(reader: &mut Reader<'_>, all: Limits) -> Functions {
+    let mut functions = Functions::default();
     for said in reader.names(&["weir", "functions"]) {
         let name = said.value.as_str();
-        let own = Limits {
-            cpu: reader.said("weir.functions.*.cpu", name).map_or(all.cpu, |said| said.value),
-            wall: reader.said("weir.functions.*.wall", name).map_or(all.wall, |said| said.value),
-            memory: reader.said("weir.functions.*.memory", name).map_or(all.memory, |said| said.value),
-            output: reader.said("weir.functions.*.output", name).map_or(all.output, |said| said.value),
-            ..all
-        };
+        let (limits, slots) = (own_limits(reader, name, all), slots(reader, name));
         match FunctionName::parse(name) {
             Ok(function) => {
-                exceptions.insert(function, own);
+                functions.slots.extend(slots.map(|slots| (function.clone(), slots)));
+                functions.limits.insert(function, limits);
             }
             Err(wrong) => reader.wrong(said.origin, path("weir.functions.*", name), wrong),
         }
     }
-    exceptions
+    functions
+}
+
+#[derive(Default)]
+struct Functions {
+    limits: BTreeMap<FunctionName, Limits>,
+    slots: BTreeMap<FunctionName, FunctionSlots>,
+}
+
+fn own_limits(reader: &mut Reader<'_>, name: &str, all: Limits) -> Limits {
+    Limits {
+        cpu: reader.said("weir.functions.*.cpu", name).map_or(all.cpu, |said| said.value),
+        wall: reader.said("weir.functions.*.wall", name).map_or(all.wall, |said| said.value),
+        memory: reader.said("weir.functions.*.memory", name).map_or(all.memory, |said| said.value),
+        output: reader.said("weir.functions.*.output", name).map_or(all.output, |said| said.value),
+        ..all
+    }
+}
+
+fn slots(reader: &mut Reader<'_>, name: &str) -> Option<FunctionSlots> {
+    const QUEUED: &str = "weir.functions.*.maxQueued";
+    match reader.said("weir.functions.*.maxConcurrent", name) {
+        Some(running) => {
+            Some(FunctionSlots { running: running.value, waiting: reader.value(QUEUED, name).value })
+        }
+        None => {
+            if let Some(said) = reader.said::<u32>(QUEUED, name) {
+                let wrong =
+                    Wrong::new("nothing waits where any number may run", "add maxConcurrent, or remove it");
+                reader.wrong(said.origin, path(QUEUED, name), wrong);
+            }
+            None
+        }
+    }
 }
 
 words!(LogFormat: "pretty" => Self::Pretty, "json" => Self::Json);

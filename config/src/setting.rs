@@ -139,6 +139,13 @@ impl Setting for NonZeroU32 {
     }
 }
 
+impl Setting for u32 {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let remedy = "write a whole number from 0 to 4294967295";
+        text.parse().map_err(|_| Wrong::new(format!("{text:?} is too large or no number"), remedy))
+    }
+}
+
 /// How many partitions a topic has.
 pub(crate) struct Partitions(pub(crate) NonZeroU32);
 

@@ -17,6 +17,7 @@ mod router;
 mod server;
 mod service;
 mod settings;
+mod slots;
 mod transact;
 mod write_proxy;
 
@@ -27,5 +28,6 @@ pub use router::{Matched, Route, RouteError, Router};
 pub use server::{listen, serve};
 pub use service::Gateway;
 pub use settings::{Cors, Settings};
+pub use slots::Slots;
 pub use transact::{Done, Refusal, Transactor};
 pub use write_proxy::{WriteProxy, write_proxy};

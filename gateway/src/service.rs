@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::SemaphorePermit;
 use weir_runtime::{Args, HttpContext, Invocation, Origin, SpanKind};
 use weir_schema::{FunctionName, InvocationId, TraceContext};
 
@@ -120,9 +121,11 @@ impl Gateway {
             let what = [what[0].as_bytes(), what[1].as_bytes(), what[2].as_bytes(), &target.context.body];
             Idempotency::new(&target.function, key, &what)
         });
+        let limits = project.settings.limits_of(&target.function);
+        let _slot = enter(&project.settings, &target.function, limits.wall).await?;
         let invocation = Rc::new(Invocation {
             id: InvocationId(fastrand::u128(..)),
-            limits: project.settings.limits_of(&target.function),
+            limits,
             function: target.function,
             args: target.args,
             hops: 0,
@@ -137,14 +140,30 @@ impl Gateway {
 
     fn admit(&self, settings: &Settings) -> Result<Permit, Box<Answer>> {
         if self.in_flight.get() >= settings.max_in_flight {
-            let text = "this node has as many requests under way as it takes";
-            return Err(Box::new(
-                PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::FULL, text).answer(),
-            ));
+            return Err(full("this node has as many requests under way as it takes"));
         }
         self.in_flight.set(self.in_flight.get() + 1);
         Ok(Permit(self.in_flight.clone()))
     }
+}
+
+/// A place among those that run `function`, where only so many may.
+async fn enter<'s>(
+    settings: &'s Settings,
+    function: &FunctionName,
+    patience: Duration,
+) -> Result<Option<SemaphorePermit<'s>>, Box<Answer>> {
+    let Some(slots) = settings.slots.get(function) else { return Ok(None) };
+    match slots.enter(patience).await {
+        Some(place) => Ok(Some(place)),
+        None => Err(full(format!(
+            "{function} has as many requests under way and waiting as it takes (weir.functions.{function}.maxConcurrent and maxQueued)"
+        ))),
+    }
+}
+
+fn full(text: impl Into<String>) -> Box<Answer> {
+    Box::new(PlatformError::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::FULL, text).answer())
 }
 
 fn preflight(project: &Project, head: &http::request::Parts) -> Answer {
@@ -254,8 +273,9 @@ fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
+/// Whole microseconds: more digits say nothing, and hide those that do.
 fn ms(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3
+    time.as_micros() as f64 / 1e3
 }
 
 fn log_refusal(refusal: &crate::transact::Refusal, invocation: &Invocation) {

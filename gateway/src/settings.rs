@@ -1,7 +1,9 @@
 //! What the gateway is told by the configuration.
 
+use crate::slots::Slots;
 use ipnet::IpNet;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use weir_runtime::Limits;
 use weir_schema::FunctionName;
@@ -17,6 +19,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Exceptions.
     pub function_limits: HashMap<FunctionName, Limits>,
+    /// Functions that only so many requests may run at once.
+    pub slots: HashMap<FunctionName, Arc<Slots>>,
     /// Who may call from another origin.
     pub cors: Cors,
     /// Whose `X-Forwarded-For` is believed.
@@ -38,6 +42,7 @@ impl Default for Settings {
             body: 20_000_000,
             limits: Limits::default(),
             function_limits: HashMap::new(),
+            slots: HashMap::new(),
             cors: Cors::default(),
             trusted_proxies: Vec::new(),
             sample: 1.0,

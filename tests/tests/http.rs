@@ -1,5 +1,7 @@
 //! The gateway and the write proxy, at their edges.
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use http::Method;
 use serde_json::json;
 use weir_tests::{Answer, Sandbox};
@@ -167,4 +169,25 @@ async fn the_write_proxy_appends_in_the_order_of_the_text_and_refuses_what_it_do
         let answer = send(bad).await.expect("an answer");
         assert_eq!((answer.status, answer.body.as_str()), (400, ""), "{bad}");
     }
+}
+
+/// The first of the two holds the only place for longer than the test takes.
+#[tokio::test]
+async fn past_the_limit_of_a_function_requests_are_told_to_come_again() {
+    let sandbox = Sandbox::builder()
+        .config("appName: slots\nweir: {functions: {slow: {maxConcurrent: 1, maxQueued: 0, cpu: 5m, wall: 5m}}}\n")
+        .file("app/gateway.lua", r#"return {{"GET", "/slow", "slow"}, {"GET", "/other", "other"}}"#)
+        .file("app/other.lua", "return function() return 1 end")
+        .file("app/slow.lua", "return function() while true do end end")
+        .build();
+    let server = sandbox.dev().await;
+    let mut asked = FuturesUnordered::new();
+    for _ in 0..2 {
+        asked.push(Answer::of(server.request(Method::GET, "/slow")));
+    }
+    let refused = asked.next().await.expect("two were asked").expect("an answer");
+    assert_eq!((refused.status, refused.json()["code"].clone()), (503, json!("full")));
+    assert_eq!(refused.header("retry-after"), "1");
+    let other = Answer::of(server.request(Method::GET, "/other")).await.expect("an answer");
+    assert_eq!(other.status, 200, "other functions are not concerned");
 }

@@ -135,6 +135,9 @@ fn the_example_of_every_key_in_the_table_is_valid() {
         if key.path == "weir.http.cors.credentials" {
             text += "      origins: [\"https://shop.example\"]\n";
         }
+        if key.path == "weir.functions.*.maxQueued" {
+            text += "      maxConcurrent: 1\n";
+        }
         let project = Project::new(&text).file("secrets/admin", "x").variable("WEIR_ADMIN_TOKEN", "x");
         let loaded = project.load().unwrap_or_else(|mistakes| panic!("{}: {mistakes}\n{text}", key.path));
         let path = path(key.path, user);
@@ -240,6 +243,22 @@ fn a_log_in_postgres_is_connected_to_as_the_file_or_the_flag_says() {
         let mistakes = project.mistakes();
         assert!(mistakes.len() == 1 && mistakes[0].contains(expected), "{mistakes:?}");
     }
+}
+
+#[test]
+fn a_function_says_how_many_requests_run_it_at_once_and_how_many_wait() {
+    let slots = |functions: &str| {
+        let config = weir(&format!("weir: {{functions: {{slow: {functions}}}}}\n")).config();
+        config.function_slots.values().next().map(|slots| (slots.running.get(), slots.waiting))
+    };
+    assert_eq!(slots("{maxConcurrent: 8, maxQueued: 0}"), Some((8, 0)));
+    assert_eq!(slots("{maxConcurrent: 8}"), Some((8, 64)));
+    assert_eq!(slots("{wall: 5m}"), None);
+    let mistakes = weir("weir: {functions: {slow: {maxQueued: 3}}}\n").mistakes();
+    assert!(
+        mistakes[0].ends_with("nothing waits where any number may run; add maxConcurrent, or remove it"),
+        "{mistakes:?}"
+    );
 }
 
 #[test]
