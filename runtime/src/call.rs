@@ -13,6 +13,7 @@ use mlua::{Function, IntoLuaMulti, Lua, Thread, Value};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 use weir_schema::FunctionName;
 
 /// What the prelude's `drive` returns: whether it went well, then the two results, or the error and whether the function
@@ -72,6 +73,8 @@ struct Drive<'v> {
     thread: Thread,
     /// Which of the run's frames it is; 0: the outermost.
     frame: usize,
+    /// The function, by the hash of its file.
+    function: u128,
     next: Next,
     pause: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
@@ -107,7 +110,8 @@ impl<'v> Drive<'v> {
         let depth = run.depth();
         run.push(frame);
         let next = Next::Start(main, args);
-        Ok(Self { lua, shared, run: run.clone(), thread, frame: depth, next, pause: None })
+        let function = file.hash;
+        Ok(Self { lua, shared, run: run.clone(), thread, frame: depth, function, next, pause: None })
     }
 
     fn step(&mut self, cx: &mut Context<'_>) -> Poll<mlua::Result<Driven>> {
@@ -161,15 +165,20 @@ impl Future for Drive<'_> {
             this.pause = None;
         }
         let run = this.run.clone();
+        if !matches!(this.next, Next::Resume) {
+            this.shared.turns.begin(this.function);
+        }
         let slice = run.begin_slice(cx.waker());
         let poll = this.step(cx);
-        drop(slice);
+        let ran = slice.end();
         if poll.is_pending() {
             run.judge_slices();
             // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
             // the same goes for one that yields to nobody
             if run.was_preempted() || matches!(this.next, Next::Resume) {
-                let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(tokio::task::yield_now());
+                let turns = &this.shared.turns;
+                turns.preempted(this.function, Instant::now(), ran);
+                let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(turns.clone().next());
                 let _asked_to_be_woken = pause.as_mut().poll(cx);
                 this.pause = Some(pause);
             }

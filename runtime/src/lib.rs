@@ -22,6 +22,7 @@ mod session;
 mod spans;
 #[cfg(feature = "test-support")]
 pub mod test_support;
+mod turns;
 mod vm;
 mod watchdog;
 mod worker;

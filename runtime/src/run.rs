@@ -366,6 +366,16 @@ pub(crate) struct Slice<'r> {
     previous: Option<Rc<Run>>,
 }
 
+impl Slice<'_> {
+    /// Ends it; how long it took.
+    pub(crate) fn end(self) -> Duration {
+        let before = self.run.cpu.get();
+        let run = self.run;
+        drop(self);
+        run.cpu.get().saturating_sub(before)
+    }
+}
+
 impl Drop for Slice<'_> {
     fn drop(&mut self) {
         self.run.pulse.end();

@@ -5,6 +5,7 @@ use crate::heap::Heap;
 use crate::interrupt::{self, Arm};
 use crate::json::Json;
 use crate::run::{Frame, Memory, Run};
+use crate::turns::Turns;
 use crate::watchdog::{Pulse, Watchdog};
 use crate::{Code, modules};
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Thread, Value};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     waits: Table,
     /// Coroutines that have ended, to be used again.
     threads: RefCell<Vec<Thread>>,
+    pub(crate) turns: Rc<Turns>,
 }
 
 impl Vm {
@@ -69,6 +71,7 @@ impl Vm {
             loading,
             waits: lua.create_table()?,
             threads: RefCell::default(),
+            turns: Rc::default(),
         });
         let globals = lua.globals();
         // with `_G` in the base, loading code would bind it to the base once and for all
