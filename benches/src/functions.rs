@@ -1,4 +1,5 @@
-//! The gateway's hello against nginx with Lua: one worker each, CPU per request, isolation and limits on.
+//! What functions cost behind HTTP, against the same in nginx with Lua: one worker each, CPU per request, isolation and
+//! limits on.
 
 use crate::load::{Load, wrk};
 use crate::measure::{in_turns, median};
@@ -7,41 +8,161 @@ use crate::report::{Row, Target};
 use crate::weir::Weir;
 use anyhow::Context as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SECONDS: u32 = 3;
+const CONNECTIONS: u32 = 64;
+
+/// The same work in both.
+struct Case {
+    path: &'static str,
+    against: &'static str,
+    url: &'static str,
+    /// Bytes of the JSON that is sent; 0: nothing, by `GET`.
+    sends: usize,
+    target: Target,
+}
+
+const HELLO: Case = Case {
+    path: "gateway, hello function, isolation and limits on",
+    against: "nginx + Lua, CPU per request",
+    url: "/hello",
+    sends: 0,
+    target: Target::AtLeast(1.0),
+};
+
+const fn echo(path: &'static str, sends: usize) -> Case {
+    Case {
+        path,
+        against: "nginx + Lua (cjson), CPU per request",
+        url: "/echo",
+        sends,
+        target: Target::AtLeast(1.0),
+    }
+}
+
+const CASES: [Case; 6] = [
+    HELLO,
+    echo("gateway, JSON echo of 1 KB", 1_000),
+    echo("gateway, JSON echo of 10 KB", 10_000),
+    echo("gateway, JSON echo of 100 KB", 100_000),
+    Case {
+        path: "gateway, state get and set in one transaction, log in memory",
+        against: "nginx + Lua, get and set of a shared dictionary, no transaction, CPU per request",
+        url: "/state",
+        sends: 0,
+        target: Target::None,
+    },
+    Case {
+        path: "gateway, 10 `flow.call`s one after the other",
+        against: "nginx + Lua, 10 `ngx.location.capture`s, CPU per request",
+        url: "/calls",
+        sends: 0,
+        target: Target::None,
+    },
+];
+
+const FILES: [(&str, &str); 7] = [
+    (
+        "app/gateway.lua",
+        "return {
+           {'GET', '/hello', 'hello'}, {'POST', '/echo', 'echo'}, {'GET', '/state', 'state'}, {'GET', '/calls', 'calls'},
+         }",
+    ),
+    ("app/hello.lua", "return function() return 'hello' end"),
+    ("app/echo.lua", "return function(args) return args end"),
+    (
+        "app/state.lua",
+        "local state = require 'weir/state'
+         return function()
+           local seen = (state.get('counters', 'k') or {n = 0}).n + 1
+           state.set('counters', 'k', {n = seen})
+           return seen
+         end",
+    ),
+    (
+        "app/calls.lua",
+        "local flow = require 'flow'
+         return function()
+           local sum = 0
+           for i = 1, 10 do sum = sum + flow.call('callee', {n = i}).n end
+           return sum
+         end",
+    ),
+    ("app/callee.lua", "return function(args) return {n = args.n} end"),
+    ("config/application.yml", "appName: functions\n"),
+];
+
+/// What `FILES` do, for nginx.
+const LOCATIONS: &str = r#"
+location /hello { content_by_lua_block { ngx.print(cjson.encode({data = "hello"})) } }
+location /echo { content_by_lua_block {
+  ngx.req.read_body()
+  ngx.print(cjson.encode({data = cjson.decode(ngx.req.get_body_data())})) } }
+location /state { content_by_lua_block {
+  local kept = ngx.shared.counters:get("k")
+  local seen = (kept and cjson.decode(kept) or {n = 0}).n + 1
+  ngx.shared.counters:set("k", cjson.encode({n = seen}))
+  ngx.print(cjson.encode({data = seen})) } }
+location /calls { content_by_lua_block {
+  local sum = 0
+  for i = 1, 10 do
+    local answer = ngx.location.capture("/callee", {method = ngx.HTTP_POST, body = cjson.encode({n = i})})
+    sum = sum + cjson.decode(answer.body).n
+  end
+  ngx.print(cjson.encode({data = sum})) } }
+location /callee { content_by_lua_block {
+  ngx.req.read_body()
+  ngx.print(cjson.encode({n = cjson.decode(ngx.req.get_body_data()).n})) } }
+"#;
 
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
+    measure(&CASES)
+}
+
+/// The first row alone.
+pub(crate) fn hello() -> anyhow::Result<Vec<Row>> {
+    measure(&[HELLO])
+}
+
+fn measure(cases: &[Case]) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let ours = start_weir(&folder.path().join("hello"))?;
+    let arguments = ["--workers", "1", "--log", "memory"];
+    let ours = Weir::start(&folder.path().join("functions"), &FILES, &arguments, ("GET", "/hello"), None)?;
     let theirs_port = free_port()?;
     let theirs = start_nginx(folder.path(), theirs_port)?;
-    let (ours, theirs) =
-        in_turns(|| Hello::measure(&ours.server, ours.port), || Hello::measure(&theirs, theirs_port))?;
-    let (ours, theirs) = (Hello::median(&ours), Hello::median(&theirs));
-    Ok(vec![Row {
-        path: "gateway, hello function, isolation and limits on".into(),
-        against: "nginx + Lua, CPU per request".into(),
-        ours: ours.shown(),
-        reference: theirs.shown(),
-        value: theirs.cpu_us / ours.cpu_us,
-        target: Target::AtLeast(1.0),
-    }])
+    let row = |case: &Case| {
+        let script = script(folder.path(), case.sends)?;
+        let load = |server, port| {
+            Cost::measure(server, &format!("http://127.0.0.1:{port}{}", case.url), script.as_deref())
+        };
+        let (ours, theirs) = in_turns(|| load(&ours.server, ours.port), || load(&theirs, theirs_port))?;
+        let (ours, theirs) = (Cost::median(&ours), Cost::median(&theirs));
+        Ok(Row {
+            path: case.path.into(),
+            against: case.against.into(),
+            ours: ours.shown(),
+            reference: theirs.shown(),
+            value: theirs.cpu_us / ours.cpu_us,
+            target: case.target,
+        })
+    };
+    cases.iter().map(row).collect()
 }
 
 /// One server's figures.
 #[derive(Debug)]
-struct Hello {
+struct Cost {
     /// CPU of the server for each request.
     cpu_us: f64,
     load: Load,
 }
 
-impl Hello {
-    fn measure(server: &Server, port: u16) -> anyhow::Result<Self> {
+impl Cost {
+    fn measure(server: &Server, url: &str, script: Option<&Path>) -> anyhow::Result<Self> {
         let before = server.cpu()?;
-        let load = wrk(&format!("http://127.0.0.1:{port}/hello"), 64, SECONDS, None)?;
+        let load = wrk(url, CONNECTIONS, SECONDS, script)?;
         Ok(Self { cpu_us: (server.cpu()? - before) / load.requests * 1e6, load })
     }
 
@@ -56,13 +177,25 @@ impl Hello {
     }
 }
 
-fn start_weir(folder: &Path) -> anyhow::Result<Weir> {
-    let files = [
-        ("app/gateway.lua", "return {{'GET', '/hello', 'hello'}}"),
-        ("app/hello.lua", "return function() return 'hello' end"),
-        ("config/application.yml", "appName: hello\n"),
-    ];
-    Weir::start(folder, &files, &["--workers", "1", "--log", "memory"], ("GET", "/hello"), None)
+/// A script for `wrk` that sends about so many bytes of JSON; none for nothing.
+fn script(folder: &Path, bytes: usize) -> anyhow::Result<Option<PathBuf>> {
+    if bytes == 0 {
+        return Ok(None);
+    }
+    let mut items = Vec::new();
+    let mut size = 0;
+    while size < bytes {
+        let item = format!(r#"{{"id":{},"name":"item","price":9.75,"tags":["a","b"]}}"#, items.len());
+        size += item.len() + 1;
+        items.push(item);
+    }
+    let file = folder.join(format!("send-{bytes}.lua"));
+    let body = format!(r#"{{"items":[{}]}}"#, items.join(","));
+    fs::write(
+        &file,
+        format!("wrk.method = 'POST' wrk.headers['Content-Type'] = 'application/json' wrk.body = '{body}'"),
+    )?;
+    Ok(Some(file))
 }
 
 fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
@@ -71,11 +204,10 @@ fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
          load_module /usr/lib/nginx/modules/ndk_http_module.so;
          load_module /usr/lib/nginx/modules/ngx_http_lua_module.so;
          events {{ worker_connections 1024; }}
-         http {{ access_log off; keepalive_requests 100000000;
+         http {{ access_log off; keepalive_requests 100000000; client_body_buffer_size 1m; client_body_temp_path {dir};
+           default_type application/json; lua_shared_dict counters 1m;
            init_by_lua_block {{ cjson = require \"cjson\" }}
-           server {{ listen 127.0.0.1:{port};
-             location /hello {{ default_type application/json;
-               content_by_lua_block {{ ngx.print(cjson.encode({{data = \"hello\"}})) }} }} }} }}",
+           server {{ listen 127.0.0.1:{port}; {LOCATIONS} }} }}",
         dir = folder.display()
     );
     let file = folder.join("nginx.conf");

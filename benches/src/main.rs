@@ -5,8 +5,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its figures are for people")]
 
 mod append;
+mod crowd;
 mod durable;
-mod hello;
+mod functions;
 mod http;
 mod large;
 mod load;
@@ -33,11 +34,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 6] = [
+const BENCHES: [Bench; 7] = [
     ("append", append::run),
     ("trigger", trigger::run),
     ("start", start::run),
-    ("hello", hello::run),
+    ("functions", functions::run),
+    ("crowd", crowd::run),
     ("durable", durable::run),
     ("postgres", postgres::run),
 ];

@@ -8,7 +8,7 @@ mod restate;
 use crate::probe::Probe;
 use crate::process::target_folder;
 use crate::report::{Part, Row};
-use crate::{hello, is_wanted, report};
+use crate::{functions, is_wanted, report};
 use anyhow::{Context as _, bail};
 use std::path::PathBuf;
 use std::process::Command;
@@ -53,7 +53,7 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
 /// The row of `make bench`, here because nginx with Lua is a peer too.
 fn nginx() -> anyhow::Result<Beside> {
     let notes = vec!["Hello keeps nothing, so neither nginx nor Weir syncs anything there.".to_owned()];
-    Ok(Beside { rows: hello::run()?, notes })
+    Ok(Beside { rows: functions::hello()?, notes })
 }
 
 /// Where a peer is installed: below what cargo builds into, so that nothing of it is kept in the repository.
