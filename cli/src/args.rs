@@ -149,6 +149,12 @@ pub(crate) enum Template {
     Hello,
     /// Orders, stock in state, a mail outbox, a trigger that parks
     Shop,
+    /// A resource behind HTTP: create, read, change, delete, pages, errors that name the field
+    Api,
+    /// A job that something outside calls on time, done once and tried again by a trigger
+    Cron,
+    /// A project in Spacer's layout
+    SpacerBlog,
 }
 
 #[derive(Args, Debug)]

@@ -3,7 +3,17 @@
 use std::collections::BTreeSet;
 use weir_tests::{Sandbox, repository, walk};
 
-const EXAMPLES: [&str; 3] = ["hello", "shop", "spacer-blog"];
+const EXAMPLES: [&str; 5] = ["api", "cron", "hello", "shop", "spacer-blog"];
+
+#[tokio::test]
+async fn api_does_what_its_readme_says() {
+    walk(&Sandbox::builder().example("api").build()).await;
+}
+
+#[tokio::test]
+async fn cron_does_what_its_readme_says() {
+    walk(&Sandbox::builder().example("cron").build()).await;
+}
 
 #[tokio::test]
 async fn hello_does_what_its_readme_says() {

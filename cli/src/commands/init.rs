@@ -26,12 +26,52 @@ const SHOP: &[(&str, &str)] = template!("shop":
     "config/application.yml",
 );
 
+const API: &[(&str, &str)] = template!("api":
+    "app/gateway.lua",
+    "app/notes/create.lua",
+    "app/notes/delete.lua",
+    "app/notes/list.lua",
+    "app/notes/show.lua",
+    "app/notes/update.lua",
+    "config/application.yml",
+    "lib/note.lua",
+);
+
+const CRON: &[(&str, &str)] = template!("cron":
+    "app/gateway.lua",
+    "app/on_report.lua",
+    "app/private/nightly.lua",
+    "app/report.lua",
+    "config/application.yml",
+);
+
+const SPACER_BLOG: &[(&str, &str)] = template!("spacer-blog":
+    ".env",
+    "app/about.lua",
+    "app/blogs/create.lua",
+    "app/blogs/preview.lua",
+    "app/blogs/show.lua",
+    "app/blogs/update.lua",
+    "app/debug/fail.lua",
+    "app/debug/nothing.lua",
+    "app/feed.lua",
+    "app/files.lua",
+    "app/gateway.lua",
+    "app/models/blog.lua",
+    "app/on_blog.lua",
+    "app/private/index_blog.lua",
+    "app/private/render.lua",
+    "app/private/word_count.lua",
+    "config/application.yml",
+    "lib/slug.lua",
+);
+
 pub(super) fn run(init: &Init) -> anyhow::Result<()> {
     if init.list {
         for template in Template::value_variants() {
             let value = template.to_possible_value().context("every template has a name")?;
             output::line(&format!(
-                "{:<8}{}",
+                "{:<13}{}",
                 value.get_name(),
                 value.get_help().map(ToString::to_string).unwrap_or_default()
             ));
@@ -43,6 +83,9 @@ pub(super) fn run(init: &Init) -> anyhow::Result<()> {
     let files = match init.template {
         Template::Hello => HELLO,
         Template::Shop => SHOP,
+        Template::Api => API,
+        Template::Cron => CRON,
+        Template::SpacerBlog => SPACER_BLOG,
     };
     for (name, text) in files {
         write(&dir.join(name), text)?;

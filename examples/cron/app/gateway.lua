@@ -1,0 +1,3 @@
+return {
+    {"GET", "/reports/:day", "report"},
+}
