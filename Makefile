@@ -49,6 +49,7 @@ bench-peers: require ## Weir beside Restate, JetStream, job queues and nginx, on
 soak: require ## Faults under load and schedules, for long (SOAK_KILLS=200 SOAK_SEEDS=200000 SOAK_HELD=1800); ends with a table; as root also full and read-only disks
 	@sh scripts/require test
 	[ "$$(id -u)" != 0 ] || $(CARGO) test --locked --package weir-log --test disk -- --include-ignored </dev/null
+	HELD_SECONDS=$(or $(SOAK_HELD),1800) $(CARGO) bench --locked --package weir-log --bench held
 	$(CARGO) build --release --locked --package weir-cli
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
 		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture
@@ -57,7 +58,6 @@ soak: require ## Faults under load and schedules, for long (SOAK_KILLS=200 SOAK_
 	@rm -f "$(SOAK_TABLE)"
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_FAULTS=full SOAK_TABLE="$(SOAK_TABLE)" \
 		$(CARGO) test --locked --package weir-tests --test postgres_faults -- --test-threads 1 $$([ "$$(id -u)" != 0 ] || echo --include-ignored)
-	HELD_SECONDS=$(or $(SOAK_HELD),1800) $(CARGO) bench --locked --package weir-log --bench held
 	@echo
 	@echo "| fault of PostgreSQL | nodes | times | acknowledged | not acknowledged | lost | doubled | recovery p50 | longest |"
 	@echo "|---|---|---|---|---|---|---|---|---|"

@@ -1,7 +1,7 @@
 //! Appends to a log in PostgreSQL while a stranger keeps a transaction open, and so every row that it could still see.
 //!
 //! `HELD_SECONDS=1800 cargo bench -p weir-log --bench held`: the rate in ten parts of that time, after one part without
-//! the stranger. Rows that each commit changes leave a dead version each, which nothing may remove meanwhile, and which
+//! the stranger. Keep 1.5 GB of disk free for each minute. Rows that each commit changes leave a dead version each, which nothing may remove meanwhile, and which
 //! whoever looks for the row has to pass. Appends are to slow down by a fifth at most for it.
 #![expect(clippy::print_stdout, reason = "its figures are for people")]
 
