@@ -74,6 +74,15 @@ pub(crate) fn misuse<T>(text: impl Into<String>) -> Done<T> {
     Err(Fault::Misuse(text.into()))
 }
 
+/// The number that a value is.
+pub(crate) fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(n) => Some(*n as f64),
+        Value::Number(n) => Some(*n),
+        _ => None,
+    }
+}
+
 /// One call of a function.
 #[derive(Clone)]
 pub struct Call {

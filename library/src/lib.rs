@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod base64;
+mod cache;
 mod call;
 mod chance;
 mod env;
 mod hex;
 mod random;
+mod re;
 mod registry;
 mod router;
 mod services;
@@ -30,9 +32,11 @@ pub use surroundings::Surroundings;
 /// Every module, by name.
 pub const MODULES: &[Module] = &[
     Module { name: "base64", install: base64::install },
+    Module { name: "cache", install: cache::install },
     Module { name: "env", install: env::install },
     Module { name: "hex", install: hex::install },
     Module { name: "random", install: random::install },
+    Module { name: "re", install: re::install },
     Module { name: "router", install: router::install },
     Module { name: "strings", install: strings::install },
     Module { name: "time", install: time::install },

@@ -105,7 +105,7 @@ fn fixed(offset: Offset) -> TimeZone {
 fn timestamp(ts: f64) -> Done<Timestamp> {
     let micros = (ts.fract() * 1e6).round();
     let made = Timestamp::new(ts.trunc() as i64, (micros * 1e3) as i32);
-    made.or_else(|_| misuse(format!("{ts} seconds from 1970 are beyond the calendar")))
+    made.or_else(|_| misuse(format!("{ts:?} seconds from 1970 are beyond the calendar")))
 }
 
 fn zoned(ts: f64, zone: Option<&str>) -> Done<Zoned> {
@@ -113,7 +113,7 @@ fn zoned(ts: f64, zone: Option<&str>) -> Done<Zoned> {
 }
 
 fn seconds(time: Timestamp) -> f64 {
-    time.as_nanosecond() as f64 / 1e9
+    time.as_second() as f64 + f64::from(time.subsec_nanosecond()) / 1e9
 }
 
 /// What was read, at its own offset, or else in `zone`.
