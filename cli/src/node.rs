@@ -140,15 +140,14 @@ impl Node {
     }
 }
 
-/// How the process's workers are made: they share one watchdog.
+/// How the process's workers are made: they share one watchdog, and what libraries share.
 pub(crate) fn worker_options() -> anyhow::Result<WorkerOptions> {
-    static WATCHDOG: OnceLock<Arc<Watchdog>> = OnceLock::new();
-    if WATCHDOG.get().is_none() {
-        // of two that are started at once one is kept, and the other ends with its last worker
-        WATCHDOG.set(Watchdog::start().context("start the watchdog")?).ok();
+    static OPTIONS: OnceLock<WorkerOptions> = OnceLock::new();
+    if OPTIONS.get().is_none() {
+        // of two that are started at once one is kept, and the other's watchdog ends with it
+        OPTIONS.set(WorkerOptions::new(Watchdog::start().context("start the watchdog")?)).ok();
     }
-    let watchdog = WATCHDOG.get().cloned().context("the watchdog has just been started")?;
-    Ok(WorkerOptions::new(watchdog))
+    OPTIONS.get().cloned().context("the options have just been set")
 }
 
 /// Compiles a project and reads its routes, which see `env`. What is wrong with the routes is returned; functions that do not compile

@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_documentation_of_the_keys_is_fresh() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/config.md");
-        crate::testing::assert_golden(&path, &reference());
+        weir_schema::testing::assert_golden(&path, &reference());
     }
 
     #[test]

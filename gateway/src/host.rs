@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_log::{Log, LogError};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{
@@ -60,6 +61,10 @@ impl LogHost {
 impl Host for LogHost {
     fn now(&self) -> Millis {
         self.now
+    }
+
+    fn wall(&self) -> Duration {
+        self.session.clock().precise()
     }
 
     fn topic(&self, name: &str) -> Result<TopicRef, String> {

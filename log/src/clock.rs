@@ -1,12 +1,18 @@
 //! The clock, injected so that tests and the simulation can hold it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use weir_schema::Millis;
 
 /// Tells the wall-clock time.
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Now.
     fn now(&self) -> Millis;
+
+    /// Now, from 1970, as precisely as the clock knows; zero before.
+    fn precise(&self) -> Duration {
+        Duration::from_millis(u64::try_from(self.now().0).unwrap_or(0))
+    }
 }
 
 /// The machine's clock.
@@ -15,9 +21,13 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> Millis {
+        Millis(i64::try_from(self.precise().as_millis()).unwrap_or(i64::MAX))
+    }
+
+    fn precise(&self) -> Duration {
         #[expect(clippy::disallowed_methods, reason = "this is the clock")]
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Millis(since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX)))
+        since.unwrap_or_default()
     }
 }
 

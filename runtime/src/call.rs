@@ -4,7 +4,7 @@ use crate::code::CodeFile;
 use crate::failure::json_text;
 use crate::json::{Style, WriteError};
 use crate::modules::response;
-use crate::run::{Frame, Run};
+use crate::run::{Frame, Run, Settled};
 use crate::vm::Shared;
 use crate::{Failure, FailureKind, Reply, interrupt};
 use bytes::Bytes;
@@ -120,7 +120,7 @@ impl<'v> Drive<'v> {
         let resumed = match before {
             Next::Start(main, args) => self.resume((main, args)),
             Next::Resume => self.resume(()),
-            Next::Answer => match ready!(self.run.poll_waiting(self.frame, cx)) {
+            Next::Answer => match ready!(self.poll_waiting(cx)) {
                 Ok(settled) => self.resume(settled),
                 Err(error) => Err(error),
             },
@@ -144,6 +144,11 @@ impl<'v> Drive<'v> {
             _ => self.next = Next::Resume,
         }
         Poll::Pending
+    }
+
+    fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<mlua::Result<Settled>> {
+        let _counting = interrupt::count_for(self.lua, self.run.memory().category);
+        self.run.poll_waiting(self.frame, cx)
     }
 
     fn resume(&self, values: impl IntoLuaMulti) -> mlua::Result<(Value, Value, Value)> {

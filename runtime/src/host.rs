@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
     TopicName, Versioned,
@@ -160,6 +160,9 @@ impl LogLine<'_> {
 pub trait Host {
     /// The invocation's clock: by it rows expire, and `ctx` tells the time.
     fn now(&self) -> Millis;
+
+    /// The real clock, from 1970, UTC.
+    fn wall(&self) -> Duration;
 
     /// A declared topic. The error is the text that the function's error shows: it names the line to add.
     ///

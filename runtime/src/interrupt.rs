@@ -116,6 +116,27 @@ pub(crate) fn set_category(thread: &Thread, category: u8) {
     unsafe { ffi::lua_setmemcat(thread.state(), c_int::from(category)) };
 }
 
+/// What host functions allocate while a function waits for them counts for `category`, until the guard is dropped.
+pub(crate) fn count_for(lua: &Lua, category: u8) -> Counting<'_> {
+    set_main_category(lua, category);
+    Counting(lua)
+}
+
+/// See [`count_for`].
+#[derive(Debug)]
+pub(crate) struct Counting<'v>(&'v Lua);
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        set_main_category(self.0, 0);
+    }
+}
+
+fn set_main_category(lua: &Lua, category: u8) {
+    // SAFETY: sets a byte of the state that Rust uses where no coroutine runs.
+    lua.exec_raw_lua(|raw| unsafe { ffi::lua_setmemcat(raw.state(), c_int::from(category)) });
+}
+
 /// Bytes that are allocated for a category now, garbage included.
 pub(crate) fn bytes_of(lua: &Lua, category: u8) -> usize {
     // SAFETY: reads a counter.

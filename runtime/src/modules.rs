@@ -3,6 +3,7 @@
 mod context;
 mod encoding;
 mod flow;
+mod library;
 mod logging;
 mod require;
 pub(crate) mod response;
@@ -16,7 +17,7 @@ use crate::interrupt;
 use crate::run::{Answered, Raised, Run, memory_failure};
 use crate::vm::{Shared, running};
 use crate::{Answer, HostError};
-use mlua::{FromLuaMulti, Function, IntoLua, Lua, Table, Value};
+use mlua::{FromLuaMulti, Function, IntoLua, Lua, MultiValue, Table, Value};
 use std::rc::Rc;
 
 /// A table of all host functions, for the prelude.
@@ -30,6 +31,7 @@ pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     context::install(&to)?;
     encoding::install(&to)?;
     flow::install(&to)?;
+    library::install(&to)?;
     logging::install(&to)?;
     require::install(&to)?;
     response::install(&to)?;
@@ -55,19 +57,29 @@ struct Call {
 }
 
 impl Registry<'_> {
-    /// A function that answers `true, value`, `false, error`, or nothing for "later".
+    /// A function that answers `true` and values, `false, error`, or nothing for "later".
     fn add<A: FromLuaMulti>(
         &self,
         name: &str,
         f: impl Fn(&Call, A) -> mlua::Result<Answered> + 'static,
     ) -> mlua::Result<()> {
+        self.table.raw_set(name, self.function(f)?)
+    }
+
+    /// As [`Registry::add`], not put anywhere.
+    fn function<A: FromLuaMulti>(
+        &self,
+        f: impl Fn(&Call, A) -> mlua::Result<Answered> + 'static,
+    ) -> mlua::Result<Function> {
         let shared = self.shared.clone();
-        let function = self.lua.create_function(move |lua, args: A| {
+        self.lua.create_function(move |lua, args: A| {
             let (call, _lifted) = Call::begin(lua, &shared)?;
             let settled = call.run.settle(f(&call, args)?)?;
-            Ok(settled.map_or((None, Value::Nil), |(went_well, value)| (Some(went_well), value)))
-        })?;
-        self.table.raw_set(name, function)
+            Ok(match settled {
+                Some((went_well, value, more)) => (Some(went_well), value, more),
+                None => (None, Value::Nil, MultiValue::new()),
+            })
+        })
     }
 
     /// A function that answers its value alone.

@@ -5,29 +5,19 @@ use crate::interrupt;
 use crate::journal::{Journal, Mark};
 use crate::watchdog::{Pulse, SLICE};
 use crate::{Code, Failure, FailureKind, Host, HostError, Invocation, Limits};
-use futures::future::LocalBoxFuture;
-use mlua::{Table, Value};
+use mlua::{MultiValue, Table, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use weir_library::Waiting;
 use weir_schema::FunctionName;
 
-/// What a host function answers.
-pub(crate) enum Answered {
-    Value(Value),
-    /// Raised in the function that called.
-    Raise(Value),
-    /// The function waits.
-    Later(Waiting),
-}
+pub(crate) use weir_library::Answer as Answered;
 
-/// An answer of the host that takes time.
-pub(crate) type Waiting = LocalBoxFuture<'static, mlua::Result<Answered>>;
-
-/// What the function gets: `true` and a value, or `false` and an error.
-pub(crate) type Settled = (bool, Value);
+/// What the function gets: `true` and values, or `false` and an error.
+pub(crate) type Settled = (bool, Value, MultiValue);
 
 /// What the interrupt does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,6 +135,40 @@ impl Run {
         self.cpu.get()
     }
 
+    /// What is left of its wall time.
+    pub(crate) fn left(&self) -> Duration {
+        self.limits().wall.saturating_sub(self.started.elapsed())
+    }
+
+    /// Counts CPU time that was used elsewhere.
+    pub(crate) fn charge(&self, cpu: Duration) {
+        self.cpu.set(self.cpu.get() + cpu);
+    }
+
+    /// Whether so many more bytes may be taken at once; if not, the invocation is over. `what` asks.
+    pub(crate) fn may_take(&self, lua: &mlua::Lua, bytes: f64, what: &str) -> bool {
+        let limits = self.limits();
+        let is_allowed = bytes <= limits.memory as f64;
+        if !is_allowed {
+            let failure =
+                memory_failure(limits, &format!("{what} of {bytes} bytes is past the memory limit"));
+            self.doom(failure.locate(&self.code, &interrupt::stack_of(lua)));
+        }
+        is_allowed
+    }
+
+    /// Whether a host function may go on working; if not, the invocation is over.
+    pub(crate) fn may_go_on(&self, lua: &mlua::Lua) -> bool {
+        let used = self.memory.note(interrupt::bytes_of(lua, self.memory.category));
+        let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
+        if used > self.limits().memory {
+            self.doom(memory_failure(self.limits(), "memory limit exceeded"));
+        } else if self.cpu.get() + ran > self.limits().cpu {
+            self.doom(cpu_failure(self.limits()));
+        }
+        !self.is_doomed()
+    }
+
     // --- frames
 
     pub(crate) fn depth(&self) -> usize {
@@ -218,10 +242,9 @@ impl Run {
 
     /// What the executing function gets from `answer`, if it is there.
     pub(crate) fn settle(&self, answer: Answered) -> mlua::Result<Option<Settled>> {
-        let future = match answer {
-            Answered::Value(value) => return Ok(Some((true, value))),
-            Answered::Raise(value) => return Ok(Some((false, value))),
-            Answered::Later(future) => future,
+        let future = match settled(answer) {
+            Ok(settled) => return Ok(Some(settled)),
+            Err(future) => future,
         };
         let frame = self.depth() - 1;
         self.waiting.borrow_mut().resize_with(frame, || None);
@@ -248,10 +271,9 @@ impl Run {
                 return Poll::Pending;
             };
             waiting.truncate(frame);
-            match answer {
-                Ok(Answered::Later(next)) => waiting.push(Some(next)),
-                Ok(Answered::Value(value)) => return Poll::Ready(Ok((true, value))),
-                Ok(Answered::Raise(value)) => return Poll::Ready(Ok((false, value))),
+            match answer.map(settled) {
+                Ok(Ok(settled)) => return Poll::Ready(Ok(settled)),
+                Ok(Err(next)) => waiting.push(Some(next)),
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
@@ -352,6 +374,16 @@ impl Run {
             }
         }
         None
+    }
+}
+
+/// The answer as the function gets it, or what it waits for.
+fn settled(answer: Answered) -> Result<Settled, Waiting> {
+    match answer {
+        Answered::Value(value) => Ok((true, value, MultiValue::new())),
+        Answered::Values(mut values) => Ok((true, values.pop_front().unwrap_or(Value::Nil), values)),
+        Answered::Raise(value) => Ok((false, value, MultiValue::new())),
+        Answered::Later(future) => Err(future),
     }
 }
 

@@ -20,6 +20,8 @@ use weir_schema::{
 pub struct TestHost {
     /// The clock.
     pub now: Cell<i64>,
+    /// The real clock: nanoseconds from 1970.
+    pub wall: Cell<u64>,
     /// Rows by table and key.
     pub rows: RefCell<BTreeMap<(String, Bytes), HostRow>>,
     /// Generations of tables; 0 where none is set.
@@ -91,6 +93,10 @@ impl TestHost {
 impl Host for TestHost {
     fn now(&self) -> Millis {
         Millis(self.now.get())
+    }
+
+    fn wall(&self) -> Duration {
+        Duration::from_nanos(self.wall.get())
     }
 
     fn topic(&self, name: &str) -> Result<TopicRef, String> {

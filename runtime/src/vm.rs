@@ -6,13 +6,14 @@ use crate::interrupt::{self, Arm};
 use crate::json::Json;
 use crate::run::{Frame, Memory, Run};
 use crate::turns::Turns;
-use crate::watchdog::{Pulse, Watchdog};
-use crate::{Code, modules};
+use crate::watchdog::Pulse;
+use crate::{Code, WorkerOptions, modules};
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Thread, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use weir_library::Services;
 use weir_schema::FunctionName;
 
 /// How many coroutines are kept to be used again: about as many as functions run at once on a busy worker.
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) heap: Rc<Heap>,
     pub(crate) json: Json,
     pub(crate) response: Table,
+    pub(crate) services: Arc<Services>,
     drive: RefCell<Option<(Function, Function)>>,
     /// Weir's modules by name.
     natives: RefCell<Option<Table>>,
@@ -49,10 +51,9 @@ pub(crate) struct Shared {
 }
 
 impl Vm {
-    /// A VM of at most `memory` bytes.
-    pub(crate) fn new(watchdog: &Arc<Watchdog>, memory: usize) -> mlua::Result<Self> {
+    pub(crate) fn new(options: &WorkerOptions) -> mlua::Result<Self> {
         let lua = Lua::new_with(StdLib::ALL_SAFE, LuaOptions::new())?;
-        let heap = Heap::new(memory);
+        let heap = Heap::new(options.memory);
         let json = Json::new(&lua, heap.clone())?;
         let response = lua.create_table()?;
         response.raw_set("__metatable", "response")?;
@@ -63,6 +64,7 @@ impl Vm {
             heap,
             json,
             response,
+            services: options.services.clone(),
             drive: RefCell::default(),
             natives: RefCell::default(),
             base: RefCell::default(),
@@ -88,7 +90,7 @@ impl Vm {
         *shared.drive.borrow_mut() = Some((drive, evaluate));
         *shared.natives.borrow_mut() = Some(natives);
         *shared.base.borrow_mut() = Some(base);
-        let pulse = Rc::new(watchdog.watch(Arm::of(&lua)));
+        let pulse = Rc::new(options.watchdog.watch(Arm::of(&lua)));
         Ok(Self { pulse, shared, lua })
     }
 

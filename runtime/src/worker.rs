@@ -12,6 +12,8 @@ use mlua::{Table, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use weir_library::Services;
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Records, StateKey, StateRange, TraceContext,
 };
@@ -24,13 +26,15 @@ pub struct WorkerOptions {
     /// Bytes that the whole VM may take: far above what one invocation may, since what waits takes memory too and
     /// garbage is not collected at once.
     pub memory: usize,
+    /// What libraries share: one for all workers of a process.
+    pub services: Arc<Services>,
 }
 
 impl WorkerOptions {
-    /// The defaults.
+    /// The defaults, with services of their own.
     #[must_use]
     pub fn new(watchdog: Arc<Watchdog>) -> Self {
-        Self { watchdog, memory: 512 << 20 }
+        Self { watchdog, memory: 512 << 20, services: Arc::default() }
     }
 }
 
@@ -63,7 +67,7 @@ impl Worker {
     /// # Errors
     /// There is not enough memory for a VM.
     pub fn new(options: &WorkerOptions) -> Result<Self, WorkerError> {
-        Ok(Self { vm: Vm::new(&options.watchdog, options.memory)? })
+        Ok(Self { vm: Vm::new(options)? })
     }
 
     /// Runs a function once, with fresh globals, and returns what became of it. Commits nothing: that is for
@@ -235,6 +239,10 @@ const NOT_THERE: &str = "app/gateway.lua only lists the routes";
 impl Host for NoHost {
     fn now(&self) -> Millis {
         Millis(0)
+    }
+
+    fn wall(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn topic(&self, _: &str) -> Result<TopicRef, String> {

@@ -13,6 +13,8 @@ mod partitioner;
 mod position;
 mod records;
 mod state;
+#[cfg(feature = "test-support")]
+pub mod testing;
 mod trace;
 mod transaction;
 

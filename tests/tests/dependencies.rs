@@ -1,12 +1,13 @@
-//! Dependencies point one way: `schema ← config, log ← runtime ← triggers ← gateway ← cli`.
+//! Dependencies point one way: `schema ← config, log, library ← runtime ← triggers ← gateway ← cli`.
 
 use serde_json::Value;
 use std::process::Command;
 
 /// Each crate's floor. A crate may use those of lower floors, never one of its own or a higher one.
-const FLOORS: [(&str, u32); 9] = [
+const FLOORS: [(&str, u32); 10] = [
     ("weir-schema", 0),
     ("weir-config", 1),
+    ("weir-library", 1),
     ("weir-log", 1),
     ("weir-runtime", 2),
     ("weir-triggers", 3),
@@ -17,10 +18,11 @@ const FLOORS: [(&str, u32); 9] = [
 ];
 
 /// What a crate must not know of.
-const FOREIGN: [(&str, &[&str]); 6] = [
+const FOREIGN: [(&str, &[&str]); 7] = [
     ("weir-schema", &["anyhow", "tokio", "rusqlite", "hyper", "axum", "reqwest", "mlua", "clap"]),
     ("weir-config", &["anyhow", "tokio", "rusqlite", "hyper", "axum", "reqwest", "mlua", "clap"]),
     ("weir-log", &["anyhow", "hyper", "axum", "reqwest", "mlua", "clap"]),
+    ("weir-library", &["anyhow", "rusqlite", "axum", "clap"]),
     ("weir-runtime", &["anyhow", "rusqlite", "hyper", "axum", "clap"]),
     ("weir-triggers", &["anyhow", "rusqlite", "hyper", "axum", "mlua", "clap"]),
     ("weir-gateway", &["anyhow", "rusqlite", "mlua", "clap"]),

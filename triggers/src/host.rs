@@ -7,6 +7,7 @@ use crate::immediate;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_log::{LogError, all_rows};
 use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{
@@ -32,6 +33,10 @@ pub(crate) struct TriggerHost {
 impl Host for TriggerHost {
     fn now(&self) -> Millis {
         self.now
+    }
+
+    fn wall(&self) -> Duration {
+        self.session.clock().precise()
     }
 
     fn topic(&self, name: &str) -> Result<TopicRef, String> {

@@ -1,10 +1,11 @@
 use super::*;
-use crate::testing::{Project, assert_golden};
+use crate::testing::Project;
 use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, LogStorage, OnExhausted, Retry};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
+use weir_schema::testing::assert_golden;
 use weir_schema::{Partitioner, Position};
 
 const TEMPLATE: &str = include_str!("../../tests/fixtures/spacer-template.yml");

@@ -37,10 +37,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         Value::String(key) => field(call, &lossy(key)),
         _ => Ok(Value::Nil),
     })?;
-    to.add_plain("deadline", |call, (): ()| {
-        let left = call.run.limits().wall.saturating_sub(call.run.started.elapsed());
-        Ok(left.as_millis() as f64)
-    })?;
+    to.add_plain("deadline", |call, (): ()| Ok(call.run.left().as_millis() as f64))?;
     to.add_plain("is_trigger", |call, (): ()| Ok(matches!(call.run.invocation.origin, Origin::Event(_))))?;
     to.add("reject", |call, reason: Value| reject(call, &reason))?;
     to.add("retry_after", |call, delay: Value| retry_after(call, &delay))

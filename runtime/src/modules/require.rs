@@ -9,9 +9,7 @@ use crate::code::CodeFile;
 use mlua::{Function, Value};
 
 /// Weir's, whatever the project holds.
-const FIRST: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
-/// Weir's, where the project holds none.
-const LAST: [&str; 3] = ["json", "log", "state"];
+const ALWAYS: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
 
 /// The module, if it is there already; else its main chunk, and the path under which it is kept; else an error.
 type Found = (Value, Option<Function>, String);
@@ -30,28 +28,22 @@ fn find(call: &Call, name: &str) -> mlua::Result<Found> {
     let own = name.strip_prefix("weir/").or_else(|| name.strip_prefix("weir."));
     let native = own.unwrap_or(name);
     let group = native.split(['/', '.']).next().unwrap_or(native);
-    let is_first = FIRST.contains(&native) || (group == "resty" && native != group);
-    if is_first || (own.is_some() && LAST.contains(&native)) {
-        return weirs(call, native);
+    let is_reserved = ALWAYS.contains(&native) || (group == "resty" && native != group);
+    if !is_reserved
+        && own.is_none()
+        && let Some(file) = call.run.code.module(name)
+    {
+        return load(call, name, file);
     }
-    if own.is_some() {
-        return error(format!("module {name:?} is none of Weir's"));
-    }
-    match call.run.code.module(name) {
-        Some(file) => load(call, name, file),
-        None if LAST.contains(&name) => weirs(call, name),
-        None => {
+    match call.shared.native(native)? {
+        Value::Nil if is_reserved => error(format!("module {name:?} comes with a later version of Weir")),
+        Value::Nil if own.is_some() => error(format!("module {name:?} is none of Weir's")),
+        Value::Nil => {
             let slashed = name.replace('.', "/");
             error(format!(
                 "module {name:?} not found: no app/{slashed}.lua, lib/{slashed}.lua, {slashed}.lua, and none of Weir's"
             ))
         }
-    }
-}
-
-fn weirs(call: &Call, name: &str) -> mlua::Result<Found> {
-    match call.shared.native(name)? {
-        Value::Nil => error(format!("module {name:?} comes with a later version of Weir")),
         module => found(module),
     }
 }

@@ -1,21 +1,13 @@
 //! String functions that Luau runs without looking up: in linear time here, or not past the memory limit.
 
 use super::Registry;
-use crate::interrupt;
-use crate::run::memory_failure;
 use memchr::memmem;
 use mlua::{LuaString, Value};
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     // whether `size` more bytes may be allocated at once; if not, the invocation is over
     to.add_plain("reserve", |call, (size, what): (f64, String)| {
-        let limits = call.run.limits();
-        let is_allowed = size <= limits.memory as f64;
-        if !is_allowed {
-            let failure = memory_failure(limits, &format!("{what} of {size} bytes is past the memory limit"));
-            call.run.doom(failure.locate(&call.run.code, &interrupt::stack_of(&call.lua)));
-        }
-        Ok(is_allowed)
+        Ok(call.run.may_take(&call.lua, size, &what))
     })?;
     to.add_plain("find_plain", |_, (text, needle, init): (LuaString, LuaString, f64)| {
         let (text, needle) = (text.as_bytes(), needle.as_bytes());

@@ -275,6 +275,28 @@ function response(status, body, headers)
   return setmetatable({ status = status, body = body, headers = headers }, response_mt)
 end
 
+-- The libraries: their functions answer as host functions do, with any number of values, and are called as they are.
+local function pass(level, ok, ...)
+  if ok then return ... end
+  if ok == nil then return pass(level + 1, await()) end
+  error((...), level)
+end
+local function shape(functions)
+  for name, f in functions do
+    if type(f) == "function" then
+      functions[name] = function(...) return pass(3, f(...)) end
+    end
+  end
+end
+for name, library in host.libraries do
+  for _, class in library.classes do
+    shape(class)
+    freeze(class)
+  end
+  shape(library.module)
+  modules[name] = library.module
+end
+
 for _, module in modules do freeze(module) end
 
 -- require: see the runtime's `require.rs` for the order.

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use weir_runtime::{Answer, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
 use weir_schema::{At, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange};
 
@@ -22,6 +23,10 @@ pub(super) struct DryHost {
 impl Host for DryHost {
     fn now(&self) -> Millis {
         self.now
+    }
+
+    fn wall(&self) -> Duration {
+        self.session.clock().precise()
     }
 
     fn topic(&self, name: &str) -> Result<TopicRef, String> {

@@ -1,0 +1,45 @@
+//! Weir's Lua libraries: what functions get by `require` that needs nothing of the log.
+//!
+//! One file per module; the runtime puts them into a VM ([`Module::install`]) and lends them what they need of an
+//! invocation ([`Surroundings`]). What all invocations of a process share is in [`Services`]. Each module has a stub in
+//! `library/lua/`, from which its documentation is made: [`stubs`].
+#![forbid(unsafe_code)]
+
+mod base64;
+mod cache;
+mod call;
+mod chance;
+mod env;
+mod hex;
+mod random;
+mod re;
+mod registry;
+mod router;
+mod services;
+mod strings;
+pub mod stubs;
+mod surroundings;
+mod time;
+mod url;
+mod uuid;
+
+pub use call::{Answer, Call, Done, Fault, Native, Waiting};
+pub use chance::Chance;
+pub use registry::{Installed, Module, Registry};
+pub use services::Services;
+pub use surroundings::Surroundings;
+
+/// Every module, by name.
+pub const MODULES: &[Module] = &[
+    Module { name: "base64", install: base64::install },
+    Module { name: "cache", install: cache::install },
+    Module { name: "env", install: env::install },
+    Module { name: "hex", install: hex::install },
+    Module { name: "random", install: random::install },
+    Module { name: "re", install: re::install },
+    Module { name: "router", install: router::install },
+    Module { name: "strings", install: strings::install },
+    Module { name: "time", install: time::install },
+    Module { name: "url", install: url::install },
+    Module { name: "uuid", install: uuid::install },
+];

@@ -1,0 +1,83 @@
+//! The modules of `weir-library`, and what they see of an invocation.
+
+use super::{Call, Registry};
+use crate::json::Style;
+use mlua::{MultiValue, Table, Value};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_library::{MODULES, Services, Surroundings};
+
+/// Puts the modules where the prelude finds them, to give their functions a Lua shape.
+pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
+    let libraries = to.lua.create_table()?;
+    for module in MODULES {
+        let installed = module.install(to.lua, &|native| {
+            to.function(move |call, args: MultiValue| native(&call.lua, Rc::new(call.clone()), args))
+        })?;
+        let library = to.lua.create_table()?;
+        library.raw_set("module", installed.module)?;
+        library.raw_set("classes", installed.classes)?;
+        libraries.raw_set(module.name, library)?;
+    }
+    to.table.raw_set("libraries", libraries)
+}
+
+impl Surroundings for Call {
+    fn services(&self) -> &Arc<Services> {
+        &self.shared.services
+    }
+
+    fn id(&self) -> String {
+        self.run.invocation.id.to_string()
+    }
+
+    fn now(&self) -> Duration {
+        self.run.host.wall()
+    }
+
+    fn wall(&self) -> Duration {
+        self.run.host.wall()
+    }
+
+    fn left(&self) -> Duration {
+        self.run.left()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        fastrand::fill(bytes);
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.run.host.env(name)
+    }
+
+    fn read_json(&self, text: &[u8]) -> mlua::Result<Result<Value, String>> {
+        let parsed = self.shared.json.parse(&self.lua, text)?;
+        Ok(parsed.map(|parsed| parsed.value).map_err(|error| error.to_string()))
+    }
+
+    fn write_json(&self, value: &Value) -> mlua::Result<Result<Vec<u8>, String>> {
+        Ok(self.shared.json.to_vec(&self.lua, value, Style::Strict)?.map_err(|error| error.to_string()))
+    }
+
+    fn list(&self) -> Table {
+        self.shared.json.array().clone()
+    }
+
+    fn may_take(&self, bytes: usize, what: &str) -> bool {
+        self.run.may_take(&self.lua, bytes as f64, what)
+    }
+
+    fn largest(&self) -> usize {
+        self.run.limits().memory
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.run.may_go_on(&self.lua)
+    }
+
+    fn charge(&self, cpu: Duration) {
+        self.run.charge(cpu);
+    }
+}

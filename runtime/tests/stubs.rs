@@ -1,0 +1,49 @@
+//! What the stubs of the Lua library say is so: they name what there is, and their examples do what they show.
+
+use std::collections::BTreeSet;
+use weir_library::MODULES;
+use weir_library::stubs::{STUBS, Stub};
+use weir_runtime::test_support::{Bench, value};
+
+fn stubs() -> impl Iterator<Item = Stub> {
+    STUBS.iter().map(|(name, text)| Stub::parse(text).unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+#[tokio::test]
+async fn a_stub_names_all_that_its_module_has_and_nothing_else() {
+    for stub in stubs().filter(|s| MODULES.iter().any(|m| m.name == s.name)) {
+        let source = format!(
+            "local names = require('json').array()
+             for name in require('weir/{}') do names[#names + 1] = name end
+             return function() return names end",
+            stub.name
+        );
+        let names = value(&Bench::new(&[("app/main.lua", &source)]).main("").await);
+        let there: BTreeSet<String> = serde_json::from_str(&names).expect("a list of names");
+        let described: BTreeSet<String> = stub.members().map(str::to_owned).collect();
+        assert_eq!(there, described, "the module {}, and what its stub says", stub.name);
+    }
+}
+
+#[tokio::test]
+async fn the_examples_of_the_stubs_do_what_they_show() {
+    let mut wrong = Vec::new();
+    for stub in stubs() {
+        for example in stub.examples() {
+            let bench = Bench::new(&[("app/main.lua", &format!("return function(args, ctx) {example} end"))]);
+            let outcome = bench.main("{}").await;
+            assert!(outcome.result.is_ok(), "{}: {:?}\n{example}", stub.name, outcome.result);
+            let printed = bench.host.lines.borrow();
+            for (n, line) in (1..).zip(example.lines()) {
+                let Some((_, expected)) = line.split_once(" --> ") else { continue };
+                let place = format!("app/main.lua:{n}");
+                let lines = printed.iter().filter(|l| l.3 == place).map(|l| l.1.replace('\t', " "));
+                let lines: Vec<_> = lines.collect();
+                if lines != [expected] {
+                    wrong.push(format!("{}: {line}\n  but: {lines:?}", stub.name));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
