@@ -229,7 +229,9 @@ impl CodeFile {
 
 /// Bytecode, or the line and what is wrong there.
 fn compile(source: &[u8]) -> Result<Vec<u8>, (Option<usize>, String)> {
-    let compiler = mlua::chunk::Compiler::new().set_optimization_level(2).set_debug_level(1);
+    // level 2 puts functions into each other
+    let level = if dialect::counts_levels(source) { 1 } else { 2 };
+    let compiler = mlua::chunk::Compiler::new().set_optimization_level(level).set_debug_level(1);
     let translated = dialect::translate(source).map_err(|m| (Some(m.line), m.message))?;
     compiler.compile(&*translated).map_err(|error| {
         let (line, message) = split_line(&error);

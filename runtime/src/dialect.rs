@@ -4,10 +4,12 @@ mod blocks;
 mod edit;
 mod explain;
 mod jumps;
+mod levels;
 mod lexer;
 mod uses;
 
 pub(crate) use explain::explain;
+pub(crate) use levels::counts_levels;
 pub(crate) use uses::uses;
 
 use edit::Edits;

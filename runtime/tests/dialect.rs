@@ -54,10 +54,24 @@ async fn a_module_may_register_itself_while_it_is_loaded() {
 }
 
 #[tokio::test]
+async fn the_standard_library_can_be_required() {
+    let main = "return function() return require 'math' == math and require('string').upper('x') end";
+    assert_eq!(main_with(&[("app/main.lua", main)]).await, r#""X""#);
+}
+
+#[tokio::test]
 async fn a_traceback_has_the_shape_that_lua_gives_it() {
-    let main = "function inner() return debug.traceback('oops') end\nfunction outer()\n  local t = inner()\n  return t\nend\nreturn function()\n  local t = outer()\n  return t\nend";
+    let main = "local function inner() return debug.traceback('oops') end\nlocal function outer()\n  local t = inner()\n  return t\nend\nreturn function()\n  local t = outer()\n  return t\nend";
     let expected = "\"oops\\nstack traceback:\\n\\tapp/main.lua:1: in function 'inner'\\n\\tapp/main.lua:3: in function 'outer'\\n\\tapp/main.lua:7: in function <app/main.lua:7>\\n\\t[C]: in function 'xpcall'\"";
     assert_eq!(main_with(&[("app/main.lua", main)]).await, expected);
+}
+
+#[tokio::test]
+async fn an_error_with_a_level_shows_who_called_whatever_the_compiler_makes_of_small_functions() {
+    let lib = "local function check(n) if type(n) ~= 'number' then error('a number', 3) end end\nreturn function(n) check(n) return n end";
+    let main = "local twice = require 'twice'\nreturn function()\n  return twice('x')\nend";
+    let got = main_with(&[("app/main.lua", main), ("lib/twice.lua", lib)]).await;
+    assert_eq!(got, "app/main.lua:3: a number");
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ use mlua::{Function, Value};
 /// Weir's, whatever the project holds.
 const FIRST: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
 /// Weir's, where the project holds none.
-const LAST: [&str; 3] = ["json", "log", "state"];
+const LAST: [&str; 11] =
+    ["json", "log", "state", "bit32", "coroutine", "debug", "math", "os", "string", "table", "utf8"];
 
 /// Whose module a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -3,13 +3,20 @@
 use super::{Call, Registry};
 use crate::json::Style;
 use crate::run::Answered;
-use crate::{Answer, FailureKind};
+use crate::{Answer, FailureKind, interrupt};
 use bytes::Bytes;
 use mlua::Value;
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add("ask", |call, (what, args): (String, Value)| ask(call, &what, &args))?;
     to.add("exit", |call, code: Value| exit(call, &code))?;
+    // where the project's own code stands, but for one file, as an error's text begins
+    to.add_plain("place", |call, but: Option<String>| {
+        let levels = interrupt::stack_of(&call.lua);
+        let is_own = |file: &str| call.run.code.file(file).is_some() && but.as_deref() != Some(file);
+        let own = levels.iter().find(|level| is_own(&level.file));
+        Ok(own.map(|level| format!("{}:{}: ", level.file, level.line)).unwrap_or_default())
+    })?;
     // the main chunk of a file, for whoever runs it as it is
     to.add_plain("chunk", |call, path: String| {
         let Some(file) = call.run.code.file(&path) else {

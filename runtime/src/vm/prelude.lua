@@ -320,6 +320,10 @@ function response(status, body, headers)
 end
 
 for _, module in modules do freeze(module) end
+-- `require "math"` is the same as `math`
+for _, name in { "bit32", "coroutine", "debug", "math", "os", "string", "table", "utf8" } do
+  modules[name] = getfenv(1)[name]
+end
 
 -- `package`: what `require` has loaded may be looked at, replaced and forgotten; where it looks cannot be changed.
 local get_loaded, set_loaded = host.get_loaded, host.set_loaded
@@ -366,6 +370,7 @@ local kit = freeze({
     return ok, value
   end,
   chunk = host.chunk,
+  place = host.place,
   on_error = on_error,
   null = host.null,
 })
