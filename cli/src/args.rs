@@ -65,6 +65,8 @@ pub(crate) enum Command {
     },
     /// Run one function: its result on stdout, logs on stderr
     Call(Call),
+    /// Run the tests in test/*.lua, each against a log in memory of its own; TAP on stdout
+    Test(Test),
     /// What runs, where, how it is; exit code 1 if someone must act
     Status,
     /// The routes of app/gateway.lua
@@ -229,6 +231,18 @@ pub(crate) struct Call {
     /// Commit nothing, and show what would be appended and written
     #[arg(long)]
     pub(crate) dry_run: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Test {
+    /// Only tests whose name holds one of these, as test_orders.lua or TestPlace.test_total
+    pub(crate) patterns: Vec<String>,
+    /// Run them again whenever a file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Write a report in JUnit's XML too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -22,7 +22,7 @@ use crate::api::{Api, Needs};
 use crate::args::{Cli, Command, Events, Global, Import};
 use crate::project::Project;
 use crate::run_file::Running;
-use crate::{log, output, terminal};
+use crate::{log, output, terminal, testing};
 use anyhow::bail;
 use clap::CommandFactory as _;
 use std::process::ExitCode;
@@ -33,6 +33,7 @@ pub(crate) async fn run(global: &Global, command: Command) -> anyhow::Result<Exi
         Command::Init(init) => init::run(&init)?,
         Command::Migrate(migrate) => migrate::run(global, &migrate).await?,
         Command::Check { dir } => check::run(global, dir.as_deref())?,
+        Command::Test(test) => return testing::run(global, &test).await,
         Command::Config { action } => config::run(global, &action)?,
         Command::Copy(copy) => copy::run(global, &copy).await?,
         Command::Backup(backup) => return backup::run(global, &backup).await,
@@ -93,6 +94,7 @@ async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Resul
         Command::Init(_)
         | Command::Migrate(_)
         | Command::Check { .. }
+        | Command::Test(_)
         | Command::Config { .. }
         | Command::Copy(_)
         | Command::Backup(_)

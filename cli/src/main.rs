@@ -19,6 +19,7 @@ mod serve;
 mod signals;
 mod telemetry;
 mod terminal;
+mod testing;
 mod watching;
 mod worker;
 

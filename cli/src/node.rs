@@ -206,7 +206,7 @@ pub(crate) async fn declare_topics(project: &Project, session: &Session) -> anyh
     session.refresh_topics(|t| declared.contains(&t.spec.name)).await.context("list the topics")
 }
 
-fn admin_settings(project: &Project) -> AdminSettings {
+pub(crate) fn admin_settings(project: &Project) -> AdminSettings {
     let config = project.config();
     AdminSettings {
         token: config.admin.token.as_ref().map(|t| t.reveal().to_owned()).unwrap_or_default(),

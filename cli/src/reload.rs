@@ -14,7 +14,7 @@ use weir_runtime::{Code, Session};
 use weir_triggers::Triggers;
 
 /// A save comes as several events: what comes within this time is one.
-const SETTLE: Duration = Duration::from_millis(15);
+pub(crate) const SETTLE: Duration = Duration::from_millis(15);
 
 struct Reloader {
     project: Project,

@@ -13,7 +13,7 @@ use weir_runtime::{Code, Session, Worker};
 use weir_triggers::{Inbox, Pump};
 
 /// Lua's C frames need room: see the limits of the runtime.
-const STACK: usize = 8 << 20;
+pub(crate) const STACK: usize = 8 << 20;
 
 /// What a worker is given.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! One version of a project: its sources, compiled once, shared by all workers.
 
-use crate::Failure;
 use crate::failure::{code_frame, load_failure};
+use crate::modules::Owner;
+use crate::{Failure, dialect, modules};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,8 @@ pub struct Code {
     functions: HashMap<FunctionName, Arc<CodeFile>>,
     /// By what `require` may call them, with the rank of the folder that the name stands for.
     modules: HashMap<String, (usize, Arc<CodeFile>)>,
+    /// Modules of Weir's own that are written in Lua, by the names that `require` knows them by.
+    library: BTreeMap<String, Arc<CodeFile>>,
     version: Arc<str>,
     mistakes: Vec<CodeError>,
     /// Functions whose arguments held an integer beyond 2^53, warned of once.
@@ -90,7 +93,32 @@ impl Code {
         let functions =
             files.values().filter_map(|f| Some((function_of(&f.path)?.ok()?, f.clone()))).collect();
         let version = Hex::<16>::of(version.digest().into()).as_str().into();
-        Self { functions, modules: modules_of(&files), files, version, mistakes, warned: Mutex::default() }
+        Self {
+            functions,
+            modules: modules_of(&files),
+            files,
+            library: BTreeMap::new(),
+            version,
+            mistakes,
+            warned: Mutex::default(),
+        }
+    }
+
+    /// The same, with modules written in Lua that are not the project's, by name. Each may be called as a function too,
+    /// where the project has none of its name, and is given what reaches [`crate::Host::ask`].
+    #[must_use]
+    pub fn with_library<'a>(self, modules: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let compile = |(name, source): (&str, &str)| {
+            let (path, source) = (format!("{name}.lua"), source.as_bytes().to_vec());
+            let hash = hash_of(&path, &source);
+            (name.to_owned(), Arc::new(CodeFile::compile(path, source, hash)))
+        };
+        Self { library: modules.into_iter().map(compile).collect(), ..self }
+    }
+
+    /// The Lua files below a folder of the project, with their paths.
+    pub fn files_in<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = &'a str> {
+        self.files.keys().map(|path| &**path).filter(move |path| path.starts_with(folder))
     }
 
     /// A short hash over all sources: 16 hexadecimal digits.
@@ -117,6 +145,13 @@ impl Code {
         &self.mistakes
     }
 
+    /// What the project's files use that functions do not have, as far as it can be seen in the source, and files that
+    /// share their name with a module of Weir's. None of it keeps anything from running.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<CodeError> {
+        self.files.values().flat_map(|file| file.warnings()).collect()
+    }
+
     /// The code frame around a line of a file; empty if there is no such line.
     #[must_use]
     pub fn frame(&self, file: &str, line: usize) -> String {
@@ -128,7 +163,11 @@ impl Code {
     }
 
     pub(crate) fn function_file(&self, name: &FunctionName) -> Option<&Arc<CodeFile>> {
-        self.functions.get(name)
+        self.functions.get(name).or_else(|| self.library.get(name.as_str()))
+    }
+
+    pub(crate) fn library(&self, name: &str) -> Option<&Arc<CodeFile>> {
+        self.library.get(name)
     }
 
     /// What `require` means by `name`: a file of `app/`, of `lib/`, or below the root. A dot is a slash, unless there
@@ -143,7 +182,7 @@ impl Code {
     }
 
     pub(crate) fn hashes(&self) -> HashSet<u128> {
-        self.files.values().map(|f| f.hash).collect()
+        self.files.values().chain(self.library.values()).map(|f| f.hash).collect()
     }
 
     /// Whether `function` is now warned for the first time.
@@ -154,19 +193,51 @@ impl Code {
 
 impl CodeFile {
     fn compile(path: String, source: Vec<u8>, hash: u128) -> Self {
-        let compiler = mlua::chunk::Compiler::new().set_optimization_level(2).set_debug_level(1);
-        let compiled = compiler.compile(&source).map(Arc::from).map_err(|error| {
-            let (line, message) = split_line(&error);
+        let compiled = compile(&source).map(Arc::from).map_err(|(line, message)| {
             let frame = line.map(|l| code_frame(&source, l)).unwrap_or_default();
             CodeError { file: path.clone(), line, message, frame }
         });
         Self { path: path.into(), source, hash, compiled }
     }
 
+    fn warnings(&self) -> Vec<CodeError> {
+        let told = |line, message| {
+            let frame = Option::map_or(line, String::new(), |l| code_frame(&self.source, l));
+            CodeError { file: self.path.to_string(), line, message, frame }
+        };
+        let module = self.path.strip_prefix("lib/").and_then(|p| p.strip_suffix(".lua"));
+        match module.map(|name| (name, modules::owner(name))) {
+            Some((name, Owner::Weir)) => {
+                return vec![told(None, format!("is never loaded: `require {name:?}` is always Weir's"))];
+            }
+            Some((name, Owner::ProjectOrWeir)) => {
+                let message = format!("hides a module of Weir's, which is still there as \"weir/{name}\"");
+                return vec![told(None, message)];
+            }
+            // tests may end a process, and their libraries print
+            _ if self.path.starts_with("test/") || module == Some("luaunit") => return Vec::new(),
+            _ => {}
+        }
+        dialect::uses(&self.source).into_iter().map(|m| told(Some(m.line), m.message)).collect()
+    }
+
     /// The bytecode, or the failure of whoever needs it.
     pub(crate) fn bytecode(&self) -> Result<&Arc<[u8]>, Failure> {
         self.compiled.as_ref().map_err(load_failure)
     }
+}
+
+/// Bytecode, or the line and what is wrong there.
+fn compile(source: &[u8]) -> Result<Vec<u8>, (Option<usize>, String)> {
+    // level 2 puts functions into each other
+    let level = if dialect::counts_levels(source) { 1 } else { 2 };
+    let compiler = mlua::chunk::Compiler::new().set_optimization_level(level).set_debug_level(1);
+    let translated = dialect::translate(source).map_err(|m| (Some(m.line), m.message))?;
+    compiler.compile(&*translated).map_err(|error| {
+        let (line, message) = split_line(&error);
+        let known = line.and_then(|l| dialect::explain(source, l));
+        (line, known.unwrap_or(message))
+    })
 }
 
 /// The compiler says `12: text`, without the file.

@@ -186,6 +186,20 @@ pub trait Host {
     /// A variable that `envVar` lists.
     fn env(&self, name: &str) -> Option<String>;
 
+    /// Asks for something that only some worlds have: the helpers of `weir test` reach the log and the clock by it.
+    /// `what` and `args`, JSON, are between the module that asks and the host that knows it; so is the answer, JSON too.
+    /// An error is raised in the function.
+    fn ask(&self, what: &str, args: Bytes) -> Answer<Result<Bytes, String>> {
+        let _ = args;
+        Answer::Now(Err(format!("{what} is there in tests alone: `weir test` runs them")))
+    }
+
+    /// The function asks to end with this code; whether it does.
+    fn exit(&self, code: i32) -> bool {
+        let _ = code;
+        false
+    }
+
     /// A callee of `flow` has ended: for its span. `parent` is 0 where the caller is the invocation itself.
     fn called(&self, call: &CalledFunction<'_>) {
         let _ = call;

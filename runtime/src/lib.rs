@@ -7,6 +7,7 @@
 mod args;
 mod call;
 mod code;
+mod dialect;
 mod effects;
 mod failure;
 mod heap;

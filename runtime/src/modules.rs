@@ -10,6 +10,9 @@ pub(crate) mod response;
 mod state;
 mod strings;
 mod topics;
+mod world;
+
+pub(crate) use require::{Owner, owner};
 
 use crate::call::is_out_of_memory;
 use crate::heap::Guard;
@@ -38,6 +41,7 @@ pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     state::install(&to)?;
     strings::install(&to)?;
     topics::install(&to)?;
+    world::install(&to)?;
     Ok(table)
 }
 

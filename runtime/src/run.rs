@@ -46,6 +46,8 @@ pub(crate) struct Frame {
     pub(crate) env: Table,
     /// What `require` has loaded, by path.
     pub(crate) loaded: Table,
+    /// Whether `package.loaded` was written to.
+    pub(crate) has_replaced: bool,
     pub(crate) raised: Option<Raised>,
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     /// Coroutines that have ended, to be used again.
     threads: RefCell<Vec<Thread>>,
     pub(crate) turns: Rc<Turns>,
+    /// Whether a chunk is being made of bytecode: the engine looks its globals up then.
+    is_preparing: Cell<bool>,
 }
 
 impl Vm {
@@ -74,6 +76,7 @@ impl Vm {
             waits: lua.create_table()?,
             threads: RefCell::default(),
             turns: Rc::default(),
+            is_preparing: Cell::default(),
         });
         let globals = lua.globals();
         // with `_G` in the base, loading code would bind it to the base once and for all
@@ -134,6 +137,10 @@ impl Shared {
         &self.loading
     }
 
+    pub(crate) fn is_preparing(&self) -> bool {
+        self.is_preparing.get()
+    }
+
     /// What a coroutine yields when it waits for the host.
     pub(crate) fn waits(&self) -> &Table {
         &self.waits
@@ -162,7 +169,7 @@ impl Shared {
         env.raw_set("_G", &env)?;
         env.set_safeenv(true);
         let loaded = lua.create_table()?;
-        Ok(Frame { function, root: 0, may_yield: true, env, loaded, raised: None })
+        Ok(Frame { function, root: 0, may_yield: true, env, loaded, has_replaced: false, raised: None })
     }
 
     /// A file's main chunk as new: no upvalue, no global is shared with another instance.
@@ -187,7 +194,10 @@ impl Shared {
     fn load(&self, lua: &Lua, code: &Code, file: &CodeFile) -> mlua::Result<Function> {
         let bytecode = file.compiled.as_ref().map_err(|e| mlua::Error::external(e.clone()))?;
         let chunk = lua.load(&bytecode[..]).set_mode(mlua::chunk::ChunkMode::Binary);
-        let main = chunk.set_name(format!("={}", file.path)).into_function()?;
+        self.is_preparing.set(true);
+        let main = chunk.set_name(format!("={}", file.path)).into_function();
+        self.is_preparing.set(false);
+        let main = main?;
         let mut mains = self.mains.borrow_mut();
         let hashes = code.hashes();
         // two versions side by side are common (a reload, a deploy); what is older goes

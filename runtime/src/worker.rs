@@ -115,6 +115,16 @@ impl Worker {
         value.and_then(|value| read_routes(&value))
     }
 
+    /// Bytes that the VM takes when all that can be collected is.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn settled_memory(&self) -> usize {
+        for _ in 0..2 {
+            self.vm.lua.gc_collect().expect("nothing that is collected runs code");
+        }
+        self.vm.lua.used_memory()
+    }
+
     fn begin(&self, code: &Arc<Code>, invocation: Rc<Invocation>, host: Rc<dyn Host>) -> Rc<Run> {
         let memory = self.vm.lend_memory();
         Run::new(code.clone(), invocation, host, self.vm.pulse.clone(), memory)

@@ -246,3 +246,32 @@ async fn production_wants_to_be_told_where_the_log_is() {
     assert_eq!(raised.json(), json!({"data": {"n": 1}}));
     assert!(server.stop().await.success());
 }
+
+#[tokio::test]
+async fn check_tells_mistakes_and_warnings_at_once_as_text_and_as_json() {
+    let sandbox = Sandbox::builder()
+        .config("appName: ported\n")
+        .file("app/a.lua", "return function()\n  os.execute('ls')\nend")
+        .file("app/b.lua", "goto done\nf()\n::done::")
+        .file("lib/c.lua", "return 6 & 3")
+        .build();
+    let checked = sandbox.weir(&["check"]).await;
+    assert_eq!(checked.code, Some(1));
+    let lines: Vec<_> = checked.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(
+        lines[0].starts_with("warning: app/a.lua:2: os.execute: functions start no processes"),
+        "{lines:?}"
+    );
+    assert!(lines[1].starts_with("app/b.lua:1: goto done: "), "{lines:?}");
+    assert!(
+        lines[2].starts_with("lib/c.lua:1: the operator & is Lua 5.3's: write bit.band(a, b)"),
+        "{lines:?}"
+    );
+
+    let told = sandbox.weir(&["check", "--json"]).await.lines();
+    let told: Vec<_> = told.iter().map(|t| (&t["level"], &t["file"], &t["line"])).collect();
+    let expected = [("warning", "app/a.lua", 2), ("error", "app/b.lua", 1), ("error", "lib/c.lua", 1)];
+    let expected = expected.map(|(level, file, line)| (json!(level), json!(file), json!(line)));
+    assert_eq!(told, expected.iter().map(|(l, f, n)| (l, f, n)).collect::<Vec<_>>());
+}

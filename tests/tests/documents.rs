@@ -47,6 +47,11 @@ async fn moving_and_keeping_can_be_followed() {
     page("docs/guide/06-moving-and-keeping.md", 3).await;
 }
 
+#[tokio::test]
+async fn testing_can_be_followed() {
+    page("docs/guide/07-testing.md", 2).await;
+}
+
 #[test]
 fn links_between_pages_lead_to_files_that_are_there() {
     let mut links = 0;

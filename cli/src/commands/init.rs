@@ -17,13 +17,13 @@ macro_rules! template {
 
 const HELLO: &[(&str, &str)] = template!("hello":
     "app/gateway.lua", "app/greetings.lua", "app/hello.lua", "app/home.lua", "app/on_greeting.lua",
-    "config/application.yml",
+    "config/application.yml", "test/test_hello.lua",
 );
 
 const SHOP: &[(&str, &str)] = template!("shop":
     "app/gateway.lua", "app/mail/server.lua", "app/on_order.lua", "app/orders/place.lua", "app/orders/show.lua",
     "app/prices/quote.lua", "app/send_mail.lua", "app/stock/get.lua", "app/stock/set.lua",
-    "config/application.yml",
+    "config/application.yml", "test/test_orders.lua",
 );
 
 const API: &[(&str, &str)] = template!("api":

@@ -9,10 +9,37 @@ use crate::code::CodeFile;
 use mlua::{Function, Value};
 
 /// Weir's, whatever the project holds.
-const ALWAYS: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
+const FIRST: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
+/// Weir's, where the project holds none; so are those of the library.
+const LAST: [&str; 11] =
+    ["json", "log", "state", "bit32", "coroutine", "debug", "math", "os", "string", "table", "utf8"];
 
-/// The module, if it is there already; else its main chunk, and the path under which it is kept; else an error.
-type Found = (Value, Option<Function>, String);
+/// Whose module a name stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Owner {
+    /// Weir's, always.
+    Weir,
+    /// The project's if it has one, else Weir's.
+    ProjectOrWeir,
+    /// The project's alone.
+    Project,
+}
+
+/// Whose module `name` is.
+pub(crate) fn owner(name: &str) -> Owner {
+    let group = name.split(['/', '.']).next().unwrap_or(name);
+    match () {
+        () if FIRST.contains(&name) || (group == "resty" && name != group) => Owner::Weir,
+        () if LAST.contains(&name) || weir_library::MODULES.iter().any(|m| m.name == name) => {
+            Owner::ProjectOrWeir
+        }
+        () => Owner::Project,
+    }
+}
+
+/// The module, if it is there already; else its main chunk, the path under which it is kept, and whether it is written
+/// by us; else an error.
+type Found = (Value, Option<Function>, String, bool);
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add_plain("find_module", |call, name: Value| match &name {
@@ -21,34 +48,88 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     })?;
     to.add_plain("store_module", |call, (path, value): (String, Value)| {
         call.run.frame(|f| f.loaded.clone()).raw_set(path, value)
-    })
+    })?;
+    to.add_plain("get_loaded", |call, name: String| get_loaded(call, &name))?;
+    to.add_plain("set_loaded", |call, (name, value): (String, Value)| set_loaded(call, &name, value))
+}
+
+/// `package.loaded[name]`. Nil while a chunk is being prepared: the engine would take what it finds then for good.
+fn get_loaded(call: &Call, name: &str) -> mlua::Result<Value> {
+    if call.shared.is_preparing() {
+        return Ok(Value::Nil);
+    }
+    let loaded = call.run.frame(|f| f.loaded.clone());
+    let replaced: Value = loaded.raw_get(replacement(name))?;
+    if !replaced.is_nil() {
+        return Ok(replaced);
+    }
+    let file = call.run.code.module(name).filter(|_| owner(name) != Owner::Weir);
+    match file {
+        Some(file) => {
+            let value: Value = loaded.raw_get(&*file.path)?;
+            Ok(if value.as_table() == Some(call.shared.loading()) { Value::Nil } else { value })
+        }
+        None => call.shared.native(name),
+    }
+}
+
+/// `package.loaded[name] = value`: what `require` answers from now on; with nil, the file is loaded again.
+fn set_loaded(call: &Call, name: &str, value: Value) -> mlua::Result<()> {
+    let loaded = call.run.frame(|f| {
+        f.has_replaced = true;
+        f.loaded.clone()
+    });
+    if let Some(file) = call.run.code.module(name).filter(|_| value.is_nil()) {
+        loaded.raw_set(&*file.path, Value::Nil)?;
+    }
+    loaded.raw_set(replacement(name), value)
+}
+
+/// Where a module that was set by hand is kept: under no file's path.
+fn replacement(name: &str) -> String {
+    format!("={}", name.replace('.', "/"))
 }
 
 fn find(call: &Call, name: &str) -> mlua::Result<Found> {
+    if call.run.frame(|f| f.has_replaced) {
+        let replaced: Value = call.run.frame(|f| f.loaded.clone()).raw_get(replacement(name))?;
+        if !replaced.is_nil() {
+            return found(replaced);
+        }
+    }
     let own = name.strip_prefix("weir/").or_else(|| name.strip_prefix("weir."));
     let native = own.unwrap_or(name);
-    let group = native.split(['/', '.']).next().unwrap_or(native);
-    let is_reserved = ALWAYS.contains(&native) || (group == "resty" && native != group);
-    if !is_reserved
-        && own.is_none()
-        && let Some(file) = call.run.code.module(name)
-    {
-        return load(call, name, file);
+    let owner = owner(native);
+    if owner == Owner::Weir || (own.is_some() && owner == Owner::ProjectOrWeir) {
+        return weirs(call, native);
     }
-    match call.shared.native(native)? {
-        Value::Nil if is_reserved => error(format!("module {name:?} comes with a later version of Weir")),
-        Value::Nil if own.is_some() => error(format!("module {name:?} is none of Weir's")),
-        Value::Nil => {
+    if let Some(file) = call.run.code.library(name).filter(|_| own.is_some()) {
+        return load(call, name, file, true);
+    }
+    if own.is_some() {
+        return error(format!("module {name:?} is none of Weir's"));
+    }
+    match (call.run.code.module(name), call.run.code.library(name)) {
+        (Some(file), _) => load(call, name, file, false),
+        (None, _) if owner == Owner::ProjectOrWeir => weirs(call, name),
+        (None, Some(file)) => load(call, name, file, true),
+        (None, None) => {
             let slashed = name.replace('.', "/");
             error(format!(
                 "module {name:?} not found: no app/{slashed}.lua, lib/{slashed}.lua, {slashed}.lua, and none of Weir's"
             ))
         }
+    }
+}
+
+fn weirs(call: &Call, name: &str) -> mlua::Result<Found> {
+    match call.shared.native(name)? {
+        Value::Nil => error(format!("module {name:?} comes with a later version of Weir")),
         module => found(module),
     }
 }
 
-fn load(call: &Call, name: &str, file: &CodeFile) -> mlua::Result<Found> {
+fn load(call: &Call, name: &str, file: &CodeFile, is_ours: bool) -> mlua::Result<Found> {
     let (loaded, env) = call.run.frame(|f| (f.loaded.clone(), f.env.clone()));
     let value: Value = loaded.raw_get(&*file.path)?;
     if value.as_table() == Some(call.shared.loading()) {
@@ -65,13 +146,13 @@ fn load(call: &Call, name: &str, file: &CodeFile) -> mlua::Result<Found> {
     }
     loaded.raw_set(&*file.path, call.shared.loading())?;
     let main = call.shared.instance(&call.lua, &call.run.code, file, &env)?;
-    Ok((Value::Nil, Some(main), file.path.to_string()))
+    Ok((Value::Nil, Some(main), file.path.to_string(), is_ours))
 }
 
 fn found(module: Value) -> mlua::Result<Found> {
-    Ok((module, None, String::new()))
+    Ok((module, None, String::new(), false))
 }
 
 fn error(text: String) -> mlua::Result<Found> {
-    Ok((Value::Nil, None, text))
+    Ok((Value::Nil, None, text, false))
 }

@@ -169,6 +169,50 @@ buffer.create = function(n)
 end
 
 os.getenv = function(name) return settle(host.getenv(name)) end
+os.exit = function(code) return settle(host.exit(code)) end
+
+math.mod, string.gfind = math.fmod, string.gmatch
+
+-- debug of Lua 5.1, over what the engine tells. Frames of Weir's own are left out.
+local function where(co, level, what)
+  if co then return info(co, level, what) end
+  return info(level + 2, what)
+end
+function debug.traceback(co, message, level)
+  if type(co) ~= "thread" then co, message, level = nil, co, message end
+  if message ~= nil and type(message) ~= "string" and type(message) ~= "number" then return message end
+  local lines = { message and message .. "\nstack traceback:" or "stack traceback:" }
+  local at = level or (co and 0 or 1)
+  while #lines < 24 do
+    local source, line, name = where(co, at, "sln")
+    if not source then break end
+    local place = source == "[C]" and "[C]" or source .. ":" .. line
+    local what = name ~= "" and "function '" .. name .. "'" or "function <" .. place .. ">"
+    if source ~= SELF then lines[#lines + 1] = place .. ": in " .. what end
+    at = at + 1
+  end
+  return table.concat(lines, "\n\t")
+end
+function debug.getinfo(co, f, _)
+  if type(co) ~= "thread" then co, f = nil, co end
+  local is_level = type(f) == "number"
+  if not is_level and type(f) ~= "function" then error("getinfo: a function or a level expected", 2) end
+  local source, line, name, params, is_vararg, func
+  if is_level then
+    source, line, name, params, is_vararg, func = where(co, f, "slnaf")
+    if not source then return nil end
+  else
+    source, line, name, params, is_vararg, func = info(f, "slnaf")
+  end
+  local is_c = source == "[C]"
+  return {
+    source = is_c and "=[C]" or "@" .. source, short_src = source, what = is_c and "C" or "Lua",
+    currentline = is_level and not is_c and line or -1,
+    linedefined = is_c and -1 or (info(func, "l")),
+    name = name ~= "" and name or nil, namewhat = "",
+    nparams = params, isvararg = is_vararg, func = func,
+  }
+end
 
 -- LuaJIT's bit library: as bit32, with signed results.
 local bit = {}
@@ -298,19 +342,71 @@ for name, library in host.libraries do
 end
 
 for _, module in modules do freeze(module) end
+-- `require "math"` is the same as `math`
+for _, name in { "bit32", "coroutine", "debug", "math", "os", "string", "table", "utf8" } do
+  modules[name] = getfenv(1)[name]
+end
+
+-- `package`: what `require` has loaded may be looked at, replaced and forgotten; where it looks cannot be changed.
+local get_loaded, set_loaded = host.get_loaded, host.set_loaded
+local function seeall(module, env) setmetatable(module, { __index = env or rawgetfenv(2) }) end
+local package_fields = {
+  path = "app/?.lua;lib/?.lua;?.lua", cpath = "", config = "/\n;\n?\n!\n-\n", seeall = seeall,
+  loaded = freeze(setmetatable({}, freeze({
+    __index = function(_, name) return type(name) == "string" and get_loaded(name) or nil end,
+    __newindex = function(_, name, module) set_loaded(name, module) end,
+  }))),
+}
+package = setmetatable({}, freeze({
+  __index = freeze(package_fields),
+  __newindex = function(_, key)
+    if key ~= "path" and key ~= "cpath" then error("package." .. tostring(key) .. " cannot be set", 2) end
+  end,
+}))
+
+-- Lua 5.1's `module`: a table that is the environment of the rest of its file, and a global of its name.
+function module(name, ...)
+  local main = info(2, "f")
+  if not is_own(main) then error("module: to be called by a file itself", 2) end
+  local env, loaded = rawgetfenv(main), get_loaded(name)
+  local made = type(loaded) == "table" and loaded or {}
+  local place, last = env, name
+  for part, rest in string.gmatch(name, "([^.]+)%.()") do
+    if type(rawget(place, part)) ~= "table" then rawset(place, part, {}) end
+    place, last = rawget(place, part), string.sub(name, rest)
+  end
+  rawset(place, last, made)
+  made._M, made._NAME, made._PACKAGE = made, name, string.match(name, "^(.*%.)") or ""
+  set_loaded(name, made)
+  for i = 1, select("#", ...) do (select(i, ...))(made, env) end
+  rawsetfenv(main, made)
+end
 
 -- require: see the runtime's `require.rs` for the order.
 local find_module = host.find_module
+-- What Weir's own modules that are written in Lua are given beside their name.
+local kit = freeze({
+  ask = function(what, args)
+    local ok, value = host.ask(what, args)
+    if ok == nil then ok, value = await() end
+    return ok, value
+  end,
+  chunk = host.chunk,
+  place = host.place,
+  on_error = on_error,
+  null = host.null,
+})
 function require(name)
-  local module, main, path = find_module(name)
+  local module, main, path, is_ours = find_module(name)
   if module ~= nil then return module end
   if main == nil then error(path, 2) end
-  local ok, result = rawxpcall(main, on_error, name)
+  local ok, result = rawxpcall(main, on_error, name, is_ours and kit or nil)
   if not ok then
     host.store_module(path, nil)
     error(result, 0)
   end
-  if result == nil then result = true end
+  -- as `module` and `package.loaded[...] = M` have it
+  if result == nil then result = get_loaded(name) or true end
   host.store_module(path, result)
   return result
 end

@@ -1,190 +1,25 @@
 //! Functions that try to take a worker down: each ends in its own error, and the neighbours on its worker go on.
 
+mod cases;
+
+use cases::CASES;
+use cases::End::{self, Cpu, Memory, Output, Raised, Returned};
 use std::rc::Rc;
 use std::time::Duration;
 use weir_runtime::test_support::{Bench, invocation, value};
 use weir_runtime::{FailureKind, Limits};
 
+/// What the cases call.
+const MODULES: &str = "local flow, state, topics, json, log = require 'flow', require 'state', require 'topics', require 'json', require 'log'";
+
 const NEIGHBOUR: &str = "return function(n) local t = {} for i = 1, 200 do t[i] = i * n end return #t end";
 
-/// What a hostile function may end in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum End {
-    Cpu,
-    Memory,
-    /// An error of its own that it could have caught.
-    Raised,
-    /// It is bounded, and so may return.
-    Returned,
-}
-
-use End::{Cpu, Memory, Raised, Returned};
-
-/// Name, body, and how it may end. Two ends where two limits are both near.
-const CASES: &[(&str, &str, &[End])] = &[
-    ("a loop", "while true do end", &[Cpu]),
-    ("a loop with arithmetic", "local x = 0 while true do x = x + 1 end", &[Cpu]),
-    ("a loop in pcall", "while true do pcall(function() while true do end end) end", &[Cpu]),
-    (
-        "a loop in xpcall with a handler that loops",
-        "while true do xpcall(function() while true do end end, function() while true do end end) end",
-        &[Cpu],
-    ),
-    ("a loop in a coroutine", "coroutine.wrap(function() while true do end end)()", &[Cpu]),
-    (
-        "a loop of coroutines that catch",
-        "while true do local co = coroutine.create(function() while true do end end) coroutine.resume(co) end",
-        &[Cpu],
-    ),
-    (
-        "a loop in a coroutine in pcall",
-        "while true do pcall(coroutine.wrap(function() pcall(function() while true do end end) end)) end",
-        &[Cpu],
-    ),
-    ("a loop in __index", "return setmetatable({}, {__index = function() while true do end end}).x", &[Cpu]),
-    ("a loop in a sort comparator", "table.sort({1, 2, 3, 4}, function() while true do end end)", &[Cpu]),
-    ("a loop in a gsub callback", "string.gsub('a', 'a', function() while true do end end)", &[Cpu]),
-    ("a loop that yields to nobody", "while true do coroutine.yield() end", &[Cpu]),
-    ("a loop in a callee", "return flow.call('endless')", &[Cpu]),
-    ("a loop in a callee that is caught", "while true do flow.try('endless') end", &[Cpu]),
-    (
-        "a loop in a callee in a comparator",
-        "table.sort({1, 2, 3}, function() return flow.call('endless') end)",
-        &[Cpu],
-    ),
-    ("a loop in a required module", "require 'endless_module'", &[Cpu]),
-    ("string.rep of 1 GB", "return #(('x'):rep(1e9))", &[Memory]),
-    ("string.rep of 1 GB that is caught", "pcall(string.rep, 'x', 1e9) return 1", &[Memory]),
-    ("string.rep of nothing, often", "return #(''):rep(1e9)", &[Returned]),
-    ("string.rep of inf", "return #('x'):rep(1/0)", &[Memory]),
-    (
-        "a result that shares its tables, 2^60 when written out",
-        "local t = {} for _ = 1, 60 do t = {t, t} end return t",
-        &[Raised],
-    ),
-    (
-        "json.encode of tables that are shared",
-        "local t = {} for _ = 1, 60 do t = {t, t} end return #require('json').encode(t)",
-        &[Raised],
-    ),
-    (
-        "an error whose __tostring loops",
-        "local e = {} e.e = e error(setmetatable(e, {__tostring = function() while true do end end}))",
-        &[Raised],
-    ),
-    ("a string that doubles", "local s = 'x' while true do s = s .. s end", &[Memory]),
-    ("a table that grows", "local t, i = {}, 1 while true do t[i] = i i = i + 1 end", &[Memory]),
-    ("many small strings", "local t, i = {}, 1 while true do t[i] = 'k' .. i i = i + 1 end", &[Memory]),
-    (
-        "tables that are caught",
-        "while true do pcall(function() local t = {} for i = 1, 1e9 do t[i] = {} end end) end",
-        &[Memory],
-    ),
-    (
-        "memory taken by a coroutine",
-        "coroutine.wrap(function() local t = {} for i = 1, 1e9 do t[i] = {i} end end)()",
-        &[Memory],
-    ),
-    ("memory taken by a callee", "flow.try('hungry') return 1", &[Memory]),
-    ("table.create", "table.create(1e8, 1)", &[Memory]),
-    ("table.create that is caught", "pcall(table.create, 1e8, 1) return 1", &[Memory]),
-    ("buffer.create", "buffer.create(1e9)", &[Memory]),
-    (
-        "a concatenation of 1 GB",
-        "local s, t = ('x'):rep(1e6), {} for i = 1, 1000 do t[i] = s end while true do pcall(table.concat, t) end",
-        &[Memory],
-    ),
-    ("gsub to 1 GB", "local s = ('x'):rep(1e5) while true do pcall(string.gsub, s, 'x', s) end", &[Memory]),
-    ("deep recursion", "local function f(n) return 1 + f(n + 1) end return f(1)", &[Raised]),
-    (
-        "deep recursion of pcall",
-        "local function f() return pcall(f) end return tostring(f())",
-        &[Returned, Raised],
-    ),
-    (
-        "deep recursion of __index",
-        "local t t = setmetatable({}, {__index = function(_, k) return t[k + 1] end}) return t[1]",
-        &[Raised],
-    ),
-    (
-        "deep recursion of gsub",
-        "local function f() return (string.gsub('a', 'a', f)) end return f()",
-        &[Raised],
-    ),
-    (
-        "deep recursion of coroutines",
-        "local function f() return coroutine.wrap(f)() end return f()",
-        &[Raised, Memory],
-    ),
-    ("a pattern that blows up", "return string.find(('a'):rep(30000), ('.-'):rep(20) .. 'b')", &[Cpu]),
-    ("a pattern of options", "return string.find(('a'):rep(28), ('a?'):rep(28) .. ('a'):rep(28))", &[Cpu]),
-    ("gmatch that blows up", "for _ in (('a'):rep(30000)):gmatch(('.-'):rep(20) .. 'b') do end", &[Cpu]),
-    (
-        "find of a long plain text",
-        "return tostring(string.find(('a'):rep(16e6), ('a'):rep(8e6) .. 'b', 1, true))",
-        &[Returned],
-    ),
-    (
-        "find of a long text without specials",
-        "return tostring(string.find(('a'):rep(16e6), ('a'):rep(8e6) .. 'b'))",
-        &[Returned],
-    ),
-    ("split by a long text", "return #string.split(('a'):rep(16e6), ('a'):rep(8e6) .. 'b')", &[Returned]),
-    (
-        "30 MB again and again",
-        "local n = 0 for i = 1, 50 do n = n + #(('x'):rep(30 * 1024 * 1024)) end return n",
-        &[Returned, Cpu, Memory],
-    ),
-    (
-        "a sort of 1e6",
-        "local t, x = {}, 42 for i = 1, 1e6 do x = (x * 1103515245 + 12345) % 2147483648 t[i] = x end table.sort(t) return #t",
-        &[Returned, Cpu],
-    ),
-    (
-        "concat of many",
-        "local t = {} for i = 1, 1e6 do t[i] = 'abcdefgh' end local n = 0 for i = 1, 4 do n = n + #table.concat(t) end return n",
-        &[Returned, Cpu, Memory],
-    ),
-    ("gsub on 20 MB", "return #(('ab'):rep(10 * 1024 * 1024):gsub('a', 'b'))", &[Returned, Cpu, Memory]),
-    (
-        "insert at the front",
-        "local t = {} for i = 1, 100000 do table.insert(t, 1, i) end return #t",
-        &[Returned, Cpu],
-    ),
-    ("table.move of 1e9", "table.move({}, 1, 1e9, 2)", &[Raised]),
-    (
-        "unpack of many",
-        "local t = {} for i = 1, 1e6 do t[i] = i end return select('#', unpack(t))",
-        &[Raised],
-    ),
-    ("a huge pad", "return #string.format('%99d', 1)", &[Returned]),
-    (
-        "a parser bomb",
-        "local r, e = loadstring('return ' .. ('('):rep(30000) .. '1' .. (')'):rep(30000)) assert(r == nil and e) return 1",
-        &[Returned],
-    ),
-    (
-        "5 MB of source at run time",
-        "local r, e = loadstring(('local x = 1\\n x = x + 1;'):rep(200000)) assert(r == nil) return e",
-        &[Returned],
-    ),
-    (
-        "bytecode at run time",
-        "assert(loadstring('\\27Lua') == nil) assert(loadstring('\\7\\0\\0') == nil) return 1",
-        &[Returned],
-    ),
-    ("json that holds itself", "local t = {} t.t = t return require('json').encode(t)", &[Raised]),
-    ("json that is deep", "return require('json').decode(('['):rep(1e5))", &[Raised]),
-    (
-        "an error whose text is a loop",
-        "error(setmetatable({}, {__tostring = function() while true do end end}))",
-        &[Raised],
-    ),
-    ("an error in an error handler", "xpcall(error, function() error('again') end) return 1", &[Returned]),
-];
+/// Bytes that a worker may keep when all functions have ended: coroutines to be used again, and each case's code.
+const KEPT: usize = 256 << 10;
+const KEPT_OF_ONE: usize = 8 << 10;
 
 fn small() -> Limits {
-    Limits { cpu: Duration::from_millis(250), memory: 64 << 20, ..Limits::default() }
+    Limits { cpu: Duration::from_millis(100), memory: 64 << 20, ..Limits::default() }
 }
 
 #[test]
@@ -196,10 +31,7 @@ fn each_hostile_function_ends_in_its_own_error_and_its_neighbours_go_on() {
             .iter()
             .enumerate()
             .map(|(i, (_, body, _))| {
-                (
-                    format!("app/case{i}.lua"),
-                    format!("local flow = require 'flow' return function() {body} end"),
-                )
+                (format!("app/case{i}.lua"), format!("{MODULES} return function() {body} end"))
             })
             .collect();
         let mut all: Vec<_> = sources.iter().map(|(p, s)| (p.as_str(), s.as_str())).collect();
@@ -211,10 +43,17 @@ fn each_hostile_function_ends_in_its_own_error_and_its_neighbours_go_on() {
         ]);
         let bench = Rc::new(Bench::new(&all));
         let mut wrong = Vec::new();
+        assert_eq!(value(&runtime.block_on(bench.run(&invocation("neighbour", "3")))), "200");
+        let before = bench.worker.settled_memory();
         for (i, (name, _, ends)) in CASES.iter().enumerate() {
             let got = runtime.block_on(meet(&bench, &format!("case{i}"), ends));
             if !ends.iter().any(|end| got == Ok(*end)) {
                 wrong.push(format!("{name}: {got:?}, expected {ends:?}"));
+            }
+            let kept = bench.worker.settled_memory().saturating_sub(before);
+            // each case's own code stays loaded
+            if kept > KEPT + i * KEPT_OF_ONE {
+                wrong.push(format!("{name}: {kept} bytes more than before the cases"));
             }
         }
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -249,6 +88,7 @@ async fn meet(bench: &Rc<Bench>, function: &str, ends: &[End]) -> Result<End, St
                 Ok(Cpu)
             }
             FailureKind::Memory => Ok(Memory),
+            FailureKind::Output => Ok(Output),
             FailureKind::Raised if ends.contains(&Raised) => Ok(Raised),
             _ => Err(failure.message),
         },
@@ -387,4 +227,61 @@ async fn a_limit_in_a_callee_ends_the_caller_too_and_leaves_nothing() {
     let failure = outcome.result.expect_err("endless");
     assert_eq!((failure.kind, failure.place.as_deref()), (FailureKind::Cpu, Some("app/endless.lua:1")));
     assert!(outcome.effects.is_empty());
+}
+
+/// Each runs twice, one after the other: what the first leaves anywhere, the second finds.
+#[tokio::test]
+async fn nothing_that_an_invocation_leaves_behind_is_found_by_the_next() {
+    let cases = [
+        ("a global", "local was = secret secret = args return was"),
+        ("a field of _G", "local was = rawget(_G, 'secret') rawset(_G, 'secret', args) return was"),
+        (
+            "a field of a project's module",
+            "local m = require 'shared' local was = m.secret m.secret = args return was",
+        ),
+        ("an upvalue of a project's module", "return require('shared').swap(args)"),
+        ("package.loaded", "local was = package.loaded.secret package.loaded.secret = args return was"),
+        (
+            "a metatable of the globals",
+            "local was = getmetatable(_G).secret setmetatable(_G, {secret = args}) return was",
+        ),
+        ("a field of ctx", "local was = rawget(ctx, 'secret') rawset(ctx, 'secret', args) return was"),
+        (
+            "the environment of a function",
+            "local was = getfenv(1).secret getfenv(1).secret = args return was",
+        ),
+        (
+            "the environment of the thread",
+            "local was = getfenv(0).secret getfenv(0).secret = args return was",
+        ),
+        (
+            "the environment of who called",
+            "local e = getfenv(2) local was = e.secret e.secret = args return was",
+        ),
+        (
+            "a coroutine's globals",
+            "return coroutine.wrap(function() local was = secret secret = args return was end)()",
+        ),
+        ("a chunk's globals", "return loadstring('local was = secret secret = ... return was')(args)"),
+        (
+            "a field of a response",
+            "local r = getmetatable(response(200)) return type(r) == 'table' and r.secret or nil",
+        ),
+        (
+            "the journal",
+            "local was = require('state').get('t', 'secret') require('state').set('t', 'secret', args) return was",
+        ),
+        (
+            "a weak table",
+            "local m = require 'shared' m.weak = m.weak or setmetatable({}, {__mode = 'k'}) local was = m.weak[print] m.weak[print] = args return was",
+        ),
+    ];
+    for (name, body) in cases {
+        let main = format!("return function(args, ctx) {body} end");
+        let shared =
+            "local kept local M = {} function M.swap(v) local was = kept kept = v return was end return M";
+        let bench = Bench::new(&[("app/main.lua", &main), ("lib/shared.lua", shared)]);
+        assert_eq!(value(&bench.main("\"one\"").await), "null", "{name}");
+        assert_eq!(value(&bench.main("\"two\"").await), "null", "{name}");
+    }
 }

@@ -1,0 +1,367 @@
+//! Hostile functions, and how each may end.
+
+use End::{Cpu, Memory, Output, Raised, Returned};
+
+/// What a hostile function may end in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum End {
+    Cpu,
+    Memory,
+    /// An error of its own that it could have caught.
+    Raised,
+    /// Past the limit of what it appends, writes and returns.
+    Output,
+    /// It is bounded, and so may return.
+    Returned,
+}
+
+/// Name, body, and how it may end. Two ends where two limits are both near.
+pub(crate) const CASES: &[(&str, &str, &[End])] = &[
+    ("a loop", "while true do end", &[Cpu]),
+    ("a loop with arithmetic", "local x = 0 while true do x = x + 1 end", &[Cpu]),
+    ("a loop in pcall", "while true do pcall(function() while true do end end) end", &[Cpu]),
+    (
+        "a loop in xpcall with a handler that loops",
+        "while true do xpcall(function() while true do end end, function() while true do end end) end",
+        &[Cpu],
+    ),
+    ("a loop in a coroutine", "coroutine.wrap(function() while true do end end)()", &[Cpu]),
+    (
+        "a loop of coroutines that catch",
+        "while true do local co = coroutine.create(function() while true do end end) coroutine.resume(co) end",
+        &[Cpu],
+    ),
+    (
+        "a loop in a coroutine in pcall",
+        "while true do pcall(coroutine.wrap(function() pcall(function() while true do end end) end)) end",
+        &[Cpu],
+    ),
+    ("a loop in __index", "return setmetatable({}, {__index = function() while true do end end}).x", &[Cpu]),
+    ("a loop in a sort comparator", "table.sort({1, 2, 3, 4}, function() while true do end end)", &[Cpu]),
+    ("a loop in a gsub callback", "string.gsub('a', 'a', function() while true do end end)", &[Cpu]),
+    ("a loop that yields to nobody", "while true do coroutine.yield() end", &[Cpu]),
+    ("a loop in a callee", "return flow.call('endless')", &[Cpu]),
+    ("a loop in a callee that is caught", "while true do flow.try('endless') end", &[Cpu]),
+    (
+        "a loop in a callee in a comparator",
+        "table.sort({1, 2, 3}, function() return flow.call('endless') end)",
+        &[Cpu],
+    ),
+    ("a loop in a required module", "require 'endless_module'", &[Cpu]),
+    ("string.rep of 1 GB", "return #(('x'):rep(1e9))", &[Memory]),
+    ("string.rep of 1 GB that is caught", "pcall(string.rep, 'x', 1e9) return 1", &[Memory]),
+    ("string.rep of nothing, often", "return #(''):rep(1e9)", &[Returned]),
+    ("string.rep of inf", "return #('x'):rep(1/0)", &[Memory]),
+    (
+        "a result that shares its tables, 2^60 when written out",
+        "local t = {} for _ = 1, 60 do t = {t, t} end return t",
+        &[Raised],
+    ),
+    (
+        "json.encode of tables that are shared",
+        "local t = {} for _ = 1, 60 do t = {t, t} end return #require('json').encode(t)",
+        &[Raised],
+    ),
+    (
+        "an error whose __tostring loops",
+        "local e = {} e.e = e error(setmetatable(e, {__tostring = function() while true do end end}))",
+        &[Raised],
+    ),
+    ("a string that doubles", "local s = 'x' while true do s = s .. s end", &[Memory]),
+    ("a table that grows", "local t, i = {}, 1 while true do t[i] = i i = i + 1 end", &[Memory]),
+    ("many small strings", "local t, i = {}, 1 while true do t[i] = 'k' .. i i = i + 1 end", &[Memory]),
+    (
+        "tables that are caught",
+        "while true do pcall(function() local t = {} for i = 1, 1e9 do t[i] = {} end end) end",
+        &[Memory],
+    ),
+    (
+        "memory taken by a coroutine",
+        "coroutine.wrap(function() local t = {} for i = 1, 1e9 do t[i] = {i} end end)()",
+        &[Memory],
+    ),
+    ("memory taken by a callee", "flow.try('hungry') return 1", &[Memory]),
+    ("table.create", "table.create(1e8, 1)", &[Memory]),
+    ("table.create that is caught", "pcall(table.create, 1e8, 1) return 1", &[Memory]),
+    ("buffer.create", "buffer.create(1e9)", &[Memory]),
+    (
+        "a concatenation of 1 GB",
+        "local s, t = ('x'):rep(1e6), {} for i = 1, 1000 do t[i] = s end while true do pcall(table.concat, t) end",
+        &[Memory],
+    ),
+    ("gsub to 1 GB", "local s = ('x'):rep(1e5) while true do pcall(string.gsub, s, 'x', s) end", &[Memory]),
+    ("deep recursion", "local function f(n) return 1 + f(n + 1) end return f(1)", &[Raised]),
+    (
+        "deep recursion of pcall",
+        "local function f() return pcall(f) end return tostring(f())",
+        &[Returned, Raised],
+    ),
+    (
+        "deep recursion of __index",
+        "local t t = setmetatable({}, {__index = function(_, k) return t[k + 1] end}) return t[1]",
+        &[Raised],
+    ),
+    (
+        "deep recursion of gsub",
+        "local function f() return (string.gsub('a', 'a', f)) end return f()",
+        &[Raised],
+    ),
+    (
+        "deep recursion of coroutines",
+        "local function f() return coroutine.wrap(f)() end return f()",
+        &[Raised, Memory],
+    ),
+    ("a pattern that blows up", "return string.find(('a'):rep(30000), ('.-'):rep(20) .. 'b')", &[Cpu]),
+    ("a pattern of options", "return string.find(('a'):rep(28), ('a?'):rep(28) .. ('a'):rep(28))", &[Cpu]),
+    ("gmatch that blows up", "for _ in (('a'):rep(30000)):gmatch(('.-'):rep(20) .. 'b') do end", &[Cpu]),
+    (
+        "find of a long plain text",
+        "return tostring(string.find(('a'):rep(16e6), ('a'):rep(8e6) .. 'b', 1, true))",
+        &[Returned],
+    ),
+    (
+        "find of a long text without specials",
+        "return tostring(string.find(('a'):rep(16e6), ('a'):rep(8e6) .. 'b'))",
+        &[Returned],
+    ),
+    ("split by a long text", "return #string.split(('a'):rep(16e6), ('a'):rep(8e6) .. 'b')", &[Returned]),
+    (
+        "30 MB again and again",
+        "local n = 0 for i = 1, 50 do n = n + #(('x'):rep(30 * 1024 * 1024)) end return n",
+        &[Returned, Cpu, Memory],
+    ),
+    (
+        "a sort of 1e6",
+        "local t, x = {}, 42 for i = 1, 1e6 do x = (x * 1103515245 + 12345) % 2147483648 t[i] = x end table.sort(t) return #t",
+        &[Returned, Cpu],
+    ),
+    (
+        "concat of many",
+        "local t = {} for i = 1, 1e6 do t[i] = 'abcdefgh' end local n = 0 for i = 1, 4 do n = n + #table.concat(t) end return n",
+        &[Returned, Cpu, Memory],
+    ),
+    ("gsub on 20 MB", "return #(('ab'):rep(10 * 1024 * 1024):gsub('a', 'b'))", &[Returned, Cpu, Memory]),
+    (
+        "insert at the front",
+        "local t = {} for i = 1, 100000 do table.insert(t, 1, i) end return #t",
+        &[Returned, Cpu],
+    ),
+    ("table.move of 1e9", "table.move({}, 1, 1e9, 2)", &[Raised]),
+    (
+        "unpack of many",
+        "local t = {} for i = 1, 1e6 do t[i] = i end return select('#', unpack(t))",
+        &[Raised],
+    ),
+    ("a huge pad", "return #string.format('%99d', 1)", &[Returned]),
+    (
+        "a parser bomb",
+        "local r, e = loadstring('return ' .. ('('):rep(30000) .. '1' .. (')'):rep(30000)) assert(r == nil and e) return 1",
+        &[Returned],
+    ),
+    (
+        "5 MB of source at run time",
+        "local r, e = loadstring(('local x = 1\\n x = x + 1;'):rep(200000)) assert(r == nil) return e",
+        &[Returned],
+    ),
+    (
+        "bytecode at run time",
+        "assert(loadstring('\\27Lua') == nil) assert(loadstring('\\7\\0\\0') == nil) return 1",
+        &[Returned],
+    ),
+    ("json that holds itself", "local t = {} t.t = t return require('json').encode(t)", &[Raised]),
+    ("json that is deep", "return require('json').decode(('['):rep(1e5))", &[Raised]),
+    (
+        "an error whose text is a loop",
+        "error(setmetatable({}, {__tostring = function() while true do end end}))",
+        &[Raised],
+    ),
+    ("an error in an error handler", "xpcall(error, function() error('again') end) return 1", &[Returned]),
+    // --- large texts
+    (
+        "a format of texts that is 7 GB",
+        "local t, s = {}, ('x'):rep(1e6) for i = 1, 7000 do t[i] = s end return #string.format(('%s'):rep(7000), unpack(t))",
+        &[Memory],
+    ),
+    ("a format with more directives than values", "return string.format(('%99d'):rep(1e5), 1)", &[Raised]),
+    ("a format of a long text", "return #string.format('%s%s', ('x'):rep(1e7), true)", &[Returned]),
+    (
+        "concat with a long separator",
+        "local t = {} for i = 1, 1e5 do t[i] = 1 end return #table.concat(t, ('x'):rep(1e6))",
+        &[Memory],
+    ),
+    (
+        "gsub by a table of long texts",
+        "return #string.gsub(('x'):rep(1e6), '.', {x = ('y'):rep(1e6)})",
+        &[Memory],
+    ),
+    ("string.pack of 1 GB", "return #string.pack('c1000000000', 'x')", &[Memory, Raised]),
+    ("all bytes of a long text", "return select('#', string.byte(('x'):rep(1e7), 1, -1))", &[Raised]),
+    ("a long os.date", "return #os.date(('%c'):rep(1e5))", &[Returned, Raised]),
+    ("an error of 30 MB", "error(('x'):rep(3e7))", &[Raised]),
+    ("a name of 10 MB to require", "return require(('x'):rep(1e7))", &[Raised, Memory]),
+    ("a name of 10 MB to flow", "return flow.call(('x'):rep(1e7))", &[Raised, Memory]),
+    ("a topic of 10 MB", "topics.append(('x'):rep(1e7), {k = 1})", &[Raised, Memory]),
+    ("a key of 10 MB", "state.set('t', ('x'):rep(1e7), 1)", &[Raised, Output]),
+    ("a field of 10 MB to the log", "log.info('x', {x = ('y'):rep(1e7)})", &[Returned]),
+    ("a traceback of a long text", "return #debug.traceback(('x'):rep(1e7))", &[Returned]),
+    (
+        "a pattern with many captures",
+        "return string.find('x', ('('):rep(1000) .. (')'):rep(1000))",
+        &[Raised],
+    ),
+    ("unpack of a range without an end", "return select('#', unpack({}, 1, 1e308))", &[Returned]),
+    ("unpack from far below", "return select('#', unpack({}, -2^31, 2^31))", &[Returned]),
+    // --- tables
+    ("a cycle to flow", "local t = {} t.t = t return flow.call('neighbour', t)", &[Raised]),
+    ("a cycle to state", "local t = {} t.t = t state.set('t', 'k', t)", &[Raised]),
+    ("a cycle to topics", "local t = {} t.t = t topics.append('orders', {k = t})", &[Raised]),
+    ("a cycle to the log", "local t = {} t.t = t log.info('x', t)", &[Returned]),
+    ("a cycle as the result", "local t = {} t.t = t return t", &[Raised]),
+    ("a cycle as the error", "local t = {} t.t = t error(t)", &[Raised]),
+    (
+        "json.encode of tables that are deep",
+        "local t = {} for i = 1, 1e5 do t = {t} end return json.encode(t)",
+        &[Raised],
+    ),
+    (
+        "a sort by nonsense",
+        "local t = {} for i = 1, 1e4 do t[i] = i end table.sort(t, function() return true end) return 1",
+        &[Raised, Returned],
+    ),
+    ("a table that is its own __index", "local t = {} setmetatable(t, {__index = t}) return t.x", &[Raised]),
+    (
+        "a table that is its own __newindex",
+        "local t = {} setmetatable(t, {__newindex = t}) t.x = 1",
+        &[Raised],
+    ),
+    ("a table that is its own __call", "local t = {} setmetatable(t, {__call = t}) t()", &[Raised]),
+    (
+        "an iterator that never ends",
+        "for _ in setmetatable({}, {__iter = function() return function() return 1 end end}) do end",
+        &[Cpu],
+    ),
+    (
+        "a __tostring that loops, printed",
+        "print(setmetatable({}, {__tostring = function() while true do end end}))",
+        &[Cpu],
+    ),
+    (
+        "a __tostring that loops, formatted",
+        "return ('%s'):format(setmetatable({}, {__tostring = function() while true do end end}))",
+        &[Cpu],
+    ),
+    (
+        "a __tostring that gives a table",
+        "return tostring(setmetatable({}, {__tostring = function() return {} end}))",
+        &[Raised],
+    ),
+    ("a __len that loops", "return #setmetatable({}, {__len = function() while true do end end})", &[Cpu]),
+    (
+        "a __eq that loops",
+        "local mt = {__eq = function() while true do end end} return setmetatable({}, mt) == setmetatable({}, mt)",
+        &[Cpu],
+    ),
+    (
+        "a __lt that loops in a sort",
+        "local mt = {__lt = function() while true do end end} table.sort({setmetatable({}, mt), setmetatable({}, mt)})",
+        &[Cpu],
+    ),
+    (
+        "a proxy whose __index loops",
+        "local p = newproxy(true) getmetatable(p).__index = function() while true do end end return p.x",
+        &[Cpu],
+    ),
+    // --- coroutines
+    (
+        "a million coroutines",
+        "local t = {} for i = 1, 1e6 do local co = coroutine.create(function() coroutine.yield() end) coroutine.resume(co) t[i] = co end",
+        &[Memory],
+    ),
+    (
+        "a million coroutines that are dropped",
+        "for i = 1, 1e6 do coroutine.resume(coroutine.create(function() coroutine.yield() end)) end",
+        &[Returned, Cpu, Memory],
+    ),
+    (
+        "a coroutine that resumes itself",
+        "local co co = coroutine.create(function() return coroutine.resume(co) end) return select(3, coroutine.resume(co))",
+        &[Returned],
+    ),
+    ("a coroutine that closes itself", "coroutine.close(coroutine.running())", &[Raised]),
+    ("a coroutine that is dead", "local f = coroutine.wrap(function() end) f() f()", &[Raised]),
+    (
+        "a handler that fails in itself, deeply",
+        "local function h(e) xpcall(error, h, e) end xpcall(error, h) return 1",
+        &[Returned, Raised],
+    ),
+    // --- floods of calls to the host
+    ("a flood of reads", "while true do state.get('t', 'k') end", &[Cpu]),
+    ("a flood of scans", "while true do state.scan('t', {prefix = 'x'}) end", &[Cpu]),
+    (
+        "a flood of appends",
+        "while true do pcall(topics.append, 'orders', {k = ('x'):rep(1000)}) end",
+        &[Output],
+    ),
+    (
+        "a flood of writes",
+        "local i = 0 while true do i = i + 1 pcall(state.set, 't', 'k' .. i, ('x'):rep(1000)) end",
+        &[Output],
+    ),
+    ("a flood of failing writes", "while true do pcall(state.set, 't', 'k', print) end", &[Cpu]),
+    ("a flood of requires", "while true do pcall(require, 'nowhere') end", &[Cpu]),
+    ("a flood of calls", "while true do flow.try('neighbour', 1) end", &[Cpu]),
+    ("a flood of log lines", "while true do log.debug('x') end", &[Cpu]),
+    ("a flood of tracebacks", "while true do debug.traceback() end", &[Cpu]),
+    // --- what all functions share
+    ("the metatable of texts", "getmetatable('').__index = nil", &[Raised]),
+    ("a method for all texts", "string.loop = function() while true do end end", &[Raised]),
+    ("a method for all texts, raw", "rawset(string, 'upper', print)", &[Raised]),
+    ("a metatable for a library", "setmetatable(math, {})", &[Raised]),
+    ("a field of a module", "json.encode = print", &[Raised]),
+    ("a field of package", "package.seeall = print", &[Raised]),
+    (
+        "a metatable for the globals that loops",
+        "setmetatable(_G, {__index = function() while true do end end}) return nobody",
+        &[Cpu],
+    ),
+    ("the metatable of the globals", "getmetatable(_G).__index = {}", &[Raised]),
+    ("the globals behind the globals", "rawset(getmetatable(_G).__index, 'print', 1)", &[Raised]),
+    ("the environment of a module's function", "setfenv(json.encode, {})", &[Raised]),
+    ("the environment of who called", "setfenv(debug.info(2, 'f'), {})", &[Raised]),
+    ("the environment of the engine's function", "setfenv(math.abs, {})", &[Raised]),
+    ("a call of who called", "return debug.info(2, 'f')(1, 2, 3)", &[Raised, Returned]),
+    ("the file system", "return require '../../../../etc/passwd'", &[Raised]),
+    ("the file system, from its root", "return require '/etc/passwd'", &[Raised]),
+    ("the end of the process", "os.exit(1)", &[Raised]),
+    (
+        "a header that holds another",
+        "return response(200, 'x', {['X-A'] = 'b\\r\\nSet-Cookie: c'})",
+        &[Raised],
+    ),
+    ("a status that is no number", "return response(0/0, 'x')", &[Raised]),
+    ("an error that is nil", "error(nil)", &[Raised]),
+    ("an error that is a coroutine", "error(coroutine.create(print))", &[Raised]),
+    // --- source at run time
+    ("300 locals", "local r, e = loadstring(('local a;'):rep(300)) return 1", &[Returned]),
+    (
+        "tables in tables",
+        "local r, e = loadstring('return ' .. ('{'):rep(30000)) assert(r == nil) return e",
+        &[Returned],
+    ),
+    (
+        "a tower of not",
+        "local r, e = loadstring('return ' .. ('not '):rep(15000) .. '1') assert(r == nil) return e",
+        &[Returned],
+    ),
+    (
+        "ifs in ifs",
+        "local r, e = loadstring(('if x then '):rep(6000)) assert(r == nil) return e",
+        &[Returned],
+    ),
+    ("calls of calls", "local r, e = loadstring('return f' .. ('()'):rep(30000)) return 1", &[Returned]),
+    (
+        "a flood of sources",
+        "while true do loadstring('return function() return ' .. ('1+'):rep(1000) .. '1 end') end",
+        &[Cpu],
+    ),
+];
