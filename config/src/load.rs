@@ -2,7 +2,7 @@
 
 mod log_storage;
 
-use crate::edges::{Edges, edges, http};
+use crate::edges::{Edges, edges, http, outbound};
 use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
@@ -81,6 +81,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
     let consumer_group = consumer_group(reader, &app_name);
     let Edges { gateway, admin, health, write_proxy } = edges(reader);
     let limits = limits(reader);
+    let outbound = outbound(reader, &environment);
     Config {
         app_name,
         consumer_group,
@@ -93,6 +94,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         limits,
         function_limits: function_limits(reader, limits),
         http: http(reader),
+        outbound,
         admin,
         health,
         write_proxy,
