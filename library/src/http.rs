@@ -10,6 +10,10 @@ mod exchange;
 //M mod options;
 mod policy;
 mod resolve;
+#[cfg(test)]
+mod test_server;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod unpack;
 

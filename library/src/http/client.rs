@@ -76,7 +76,7 @@ impl Outbound {
         Ok(Self::with_names(settings, certificates, system))
     }
 
-    fn with_names(
+    pub(super) fn with_names(
         settings: OutboundSettings,
         certificates: Vec<CertificateDer<'static>>,
         names: Names,
