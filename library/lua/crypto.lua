@@ -20,7 +20,7 @@
 --- local key = crypto.random_bytes(32)
 --- local sealed = crypto.seal(key, "a secret")
 --- print(crypto.open(key, sealed)) --> a secret
---- print(crypto.open(key, sealed .. "x")) --> nil	it was sealed with another key, or changed
+--- print(crypto.open(key, sealed .. "x")) --> nil it was sealed with another key, or changed
 ---
 --- local pair = crypto.ed25519_keypair()
 --- local signature = crypto.ed25519_sign("hello", pair.private)
@@ -39,38 +39,46 @@ function crypto.md5(s) end
 ---@return string hex
 function crypto.sha1(s) end
 
+--- SHA-256.
 ---@param s string
 ---@return string hex
 function crypto.sha256(s) end
 
+--- SHA-384.
 ---@param s string
 ---@return string hex
 function crypto.sha384(s) end
 
+--- SHA-512.
 ---@param s string
 ---@return string hex
 function crypto.sha512(s) end
 
+--- HMAC on MD5: only for what others have chosen.
 ---@param message string
 ---@param key string
 ---@return string hex
 function crypto.hmac_md5(message, key) end
 
+--- HMAC on SHA-1.
 ---@param message string
 ---@param key string
 ---@return string hex
 function crypto.hmac_sha1(message, key) end
 
+--- HMAC on SHA-256.
 ---@param message string
 ---@param key string
 ---@return string hex
 function crypto.hmac_sha256(message, key) end
 
+--- HMAC on SHA-384.
 ---@param message string
 ---@param key string
 ---@return string hex
 function crypto.hmac_sha384(message, key) end
 
+--- HMAC on SHA-512.
 ---@param message string
 ---@param key string
 ---@return string hex
@@ -118,6 +126,7 @@ function crypto.ed25519_keypair() end
 ---@return string? err where the key is none
 function crypto.ed25519_sign(message, private_key) end
 
+--- Whether the key's owner signed the message.
 ---@param message string
 ---@param signature string
 ---@param public_key string
@@ -133,6 +142,7 @@ function crypto.ed25519_verify(message, signature, public_key) end
 ---@return string? err where the key is none
 function crypto.rsa_sign(message, private_key, options) end
 
+--- Whether the key's owner signed the message.
 ---@param message string
 ---@param signature string
 ---@param public_key string
@@ -149,6 +159,7 @@ function crypto.rsa_verify(message, signature, public_key, options) end
 ---@return string? err where the key is none
 function crypto.ecdsa_sign(message, private_key, options) end
 
+--- Whether the key's owner signed the message.
 ---@param message string
 ---@param signature string
 ---@param public_key string
@@ -165,6 +176,7 @@ function crypto.ecdsa_verify(message, signature, public_key, options) end
 ---@return string? err
 function crypto.argon2_hash(password, options) end
 
+--- Whether the password is the one of the hash.
 ---@param password string
 ---@param hash string
 ---@return boolean? is_valid
@@ -178,6 +190,7 @@ function crypto.argon2_verify(password, hash) end
 ---@return string? err
 function crypto.bcrypt_hash(password, cost) end
 
+--- Whether the password is the one of the hash, whatever program made it.
 ---@param password string
 ---@param hash string `$2a$`, `$2b$`, `$2x$` or `$2y$`
 ---@return boolean? is_valid

@@ -15,7 +15,7 @@
 --- local http = require "http"
 ---
 --- local answer, err = http.get("ftp://example.com/")
---- print(answer, err) --> nil	"ftp://example.com/" is no URL that can be requested: the scheme is http or https
+--- print(answer, err) --> nil "ftp://example.com/" is no URL that can be requested: the scheme is http or https
 --- ```
 ---
 --- ```
@@ -27,7 +27,7 @@
 local http = {}
 
 --- What a request is told. Of `body`, `json` and `form` one can be given.
----@class http.Options
+---@class HttpOptions
 ---@field headers? table<string, string|number|string[]> a list repeats the header
 ---@field query? string|table<string, string|number|boolean|string[]> a table is added to the URL's query, a text takes its place
 ---@field body? string sent as it is
@@ -39,7 +39,7 @@ local http = {}
 ---@field auth? {user: string, pass: string} sent as `Authorization: Basic`
 
 --- An answer, whatever its status.
----@class http.Answer
+---@class HttpAnswer
 ---@field status integer `statusCode` and `status_code` are the same
 ---@field headers table<string, string> names in lower case, found in any case; what repeats is joined by commas, but `set-cookie`, which is a list
 ---@field body string unpacked, if it came as gzip
@@ -48,55 +48,62 @@ local http = {}
 --- The body as JSON.
 ---@return any? value
 ---@return string? err where it is no JSON
-function http.Answer:json() end
+function HttpAnswer:json() end
 
+--- Asks by GET.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err where there is none: no connection, no answer in time, denied, too large
 function http.get(url, options) end
 
+--- Sends by POST.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.post(url, options) end
 
+--- Sends by PUT.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.put(url, options) end
 
+--- Sends by PATCH.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.patch(url, options) end
 
+--- Asks by DELETE.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.delete(url, options) end
 
+--- Asks by HEAD: the answer has no body.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.head(url, options) end
 
+--- Asks by OPTIONS.
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.options(url, options) end
 
 --- As the others, with the method as a text.
 ---@param method string
 ---@param url string
----@param options? http.Options
----@return http.Answer? answer
+---@param options? HttpOptions
+---@return HttpAnswer? answer
 ---@return string? err
 function http.request(method, url, options) end
 
@@ -107,10 +114,10 @@ function http.request(method, url, options) end
 --- local http = require "http"
 ---
 --- local answers = http.all({"nonsense", {url = "nonsense", method = "POST", json = {1}}})
---- print(#answers, answers[1].error == answers[2].error) --> 2	true
+--- print(#answers, answers[1].error == answers[2].error) --> 2 true
 --- ```
----@param requests (string|table)[] URLs, or tables with `url`, `method` (GET if missing) and what `http.Options` has; at most 256
----@return (http.Answer|{error: string})[] answers in the order of the requests
+---@param requests (string|table)[] URLs, or tables with `url`, `method` (GET if missing) and what `HttpOptions` has; at most 256
+---@return (HttpAnswer|{error: string})[] answers in the order of the requests
 function http.all(requests) end
 
 return http

@@ -13,8 +13,8 @@
 --- local token = jwt.sign({sub = "u1", aud = "shop"}, "a long secret", {expires_in = 3600})
 --- local claims, err = jwt.verify(token, "a long secret", {audience = "shop"})
 --- print(claims.sub) --> u1
---- print(jwt.verify(token, "another secret")) --> nil	the signature is wrong
---- print(jwt.verify(token, "a long secret", {audience = "bank"})) --> nil	the audience is not the expected one
+--- print(jwt.verify(token, "another secret")) --> nil the signature is wrong
+--- print(jwt.verify(token, "a long secret", {audience = "bank"})) --> nil the audience is not the expected one
 --- print(jwt.decode(token).header.alg) --> HS256
 --- ```
 ---
@@ -35,7 +35,7 @@ local jwt = {}
 function jwt.sign(claims, key, options) end
 
 --- What a token must say. A claim that is asked for must be there; `exp`, `nbf` and `iat` always count if they are there.
----@class jwt.Rules
+---@class JwtRules
 ---@field algorithms? string|string[] only these of those that fit the key
 ---@field issuer? string|string[] one of these must have issued it
 ---@field audience? string|string[] it must be meant for one of these
@@ -46,7 +46,7 @@ function jwt.sign(claims, key, options) end
 --- Verifies a token: its signature, then its claims.
 ---@param token string
 ---@param key string|table a secret; a public key or a certificate in PEM; a key or a set of keys of RFC 7517; or `{jwks = URL}`
----@param rules? jwt.Rules
+---@param rules? JwtRules
 ---@return table? claims
 ---@return table|string err_or_header the token's header; where `claims` is nil, why
 function jwt.verify(token, key, rules) end

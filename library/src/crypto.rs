@@ -2,13 +2,13 @@
 
 mod hash;
 mod key;
-//M pub(crate) mod module;
+pub(crate) mod module;
 mod password;
 mod pem;
 mod seal;
 mod sign;
 
-pub(crate) use hash::{Hash, hex};
+pub(crate) use hash::Hash;
 pub(crate) use key::{Jwk, KeyError, PrivateKey, PublicKey, is_pem};
 pub(crate) use sign::{Form, Scheme};
 

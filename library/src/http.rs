@@ -6,8 +6,8 @@
 mod client;
 mod error;
 mod exchange;
-//M pub(crate) mod module;
-//M mod options;
+pub(crate) mod module;
+mod options;
 mod policy;
 mod resolve;
 #[cfg(test)]

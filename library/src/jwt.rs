@@ -1,7 +1,7 @@
 //! JSON Web Tokens.
 
 mod jwks;
-//M pub(crate) mod module;
+pub(crate) mod module;
 mod rules;
 mod token;
 

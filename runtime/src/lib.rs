@@ -34,4 +34,5 @@ pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
 pub use session::Session;
 pub use spans::{Span, SpanClock, SpanKind, SpanSink};
 pub use watchdog::Watchdog;
+pub use weir_library::Sent;
 pub use worker::{RouteEntry, Worker, WorkerError, WorkerOptions};

@@ -40,6 +40,9 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
             mistakes.push(format!("config/application.yml: events.{topic}: there is no app/{function}.lua"));
         }
     }
+    if let Err(error) = project.outbound() {
+        mistakes.push(format!("config/application.yml: {error:#}"));
+    }
     for mistake in &mistakes {
         output::line(mistake);
     }

@@ -56,15 +56,10 @@ fn hmac_md5(key: &[u8], text: &[u8]) -> Vec<u8> {
     md5::Md5::new().chain_update(pad(0x5c)).chain_update(inner).finalize().to_vec()
 }
 
-/// Bytes as hexadecimal digits in lower case.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use data_encoding::HEXLOWER;
 
     /// FIPS 180-2 and RFC 1321: of `abc`.
     #[test]
@@ -83,7 +78,7 @@ mod tests {
             ),
         ];
         for (hash, expected) in abc {
-            assert_eq!(hex(&hash.digest(b"abc")), expected, "{hash:?}");
+            assert_eq!(HEXLOWER.encode(&hash.digest(b"abc")), expected, "{hash:?}");
         }
     }
 
@@ -104,10 +99,10 @@ mod tests {
             ),
         ];
         for (hash, expected) in jefe {
-            assert_eq!(hex(&hash.hmac(b"Jefe", b"what do ya want for nothing?")), expected, "{hash:?}");
+            assert_eq!(HEXLOWER.encode(&hash.hmac(b"Jefe", b"what do ya want for nothing?")), expected, "{hash:?}");
         }
         let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
-        assert_eq!(hex(&Hash::Md5.hmac(&[0xaa; 80], text)), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
-        assert_eq!(hex(&Hash::Sha1.hmac(&[0xaa; 80], text)), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+        assert_eq!(HEXLOWER.encode(&Hash::Md5.hmac(&[0xaa; 80], text)), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
+        assert_eq!(HEXLOWER.encode(&Hash::Sha1.hmac(&[0xaa; 80], text)), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
     }
 }

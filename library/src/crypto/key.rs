@@ -1,8 +1,7 @@
 //! Keys that sign, and keys that verify.
 
 use super::{Form, pem};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use serde::Deserialize;
 
@@ -93,7 +92,7 @@ impl PublicKey {
     /// Reads a key of RFC 7517.
     pub(crate) fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let part = |name: &str, text: &Option<String>| {
-            let bytes = text.as_ref().and_then(|text| URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok());
+            let bytes = text.as_ref().and_then(|text| BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok());
             bytes.ok_or_else(|| KeyError(format!("the key has no member {name:?} in base64url")))
         };
         match (jwk.kty.as_str(), jwk.crv.as_deref()) {

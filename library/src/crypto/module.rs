@@ -1,9 +1,10 @@
 //! `crypto`: what functions get of hashes, keys and passwords.
 
 use super::password::{self, Argon2Cost};
-use super::{Form, Hash, KeyError, PrivateKey, PublicKey, Scheme, hex, pem, seal};
+use super::{Form, Hash, KeyError, PrivateKey, PublicKey, Scheme, pem, seal};
 use crate::call::{Call, Done, misuse};
 use crate::registry::Registry;
+use data_encoding::HEXLOWER;
 use mlua::{LuaString, Table};
 use subtle::ConstantTimeEq as _;
 
@@ -23,7 +24,11 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         0..=MOST_RANDOM => call.text(seal::random(count).map_err(mlua::Error::runtime)?),
         _ => misuse(format!("{count} bytes; at most {MOST_RANDOM}")),
     })?;
-    to.add("uuid", |call, (): ()| call.text(uuid()?))?;
+    to.add("uuid", |call, (): ()| {
+        let bytes = seal::random(16).map_err(mlua::Error::runtime)?;
+        let bytes = uuid::Bytes::try_from(bytes).expect("as many as were asked for");
+        call.text(uuid::Builder::from_random_bytes(bytes).into_uuid().to_string())
+    })?;
     install_sealing(to)?;
     install_signing(to)?;
     install_passwords(to)
@@ -36,17 +41,7 @@ async fn hashed(
     hash: impl FnOnce(&[u8]) -> Vec<u8> + Send + 'static,
 ) -> Done<LuaString> {
     let hash = call.apart(&s, hash).await?;
-    call.text(hex(&hash))
-}
-
-/// Version 4 of RFC 9562, of the system's random bytes.
-fn uuid() -> Done<String> {
-    let mut bytes = seal::random(16).map_err(mlua::Error::runtime)?;
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = hex(&bytes);
-    let parts = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    Ok(parts.join("-"))
+    call.text(HEXLOWER.encode(&hash))
 }
 
 /// Bytes, or `nil` and why there are none.

@@ -1,7 +1,6 @@
 //! Keys in their files: PEM around DER.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use data_encoding::BASE64;
 use rustls::pki_types::CertificateDer;
 use rustls::server::ParsedCertificate;
 use spki::SubjectPublicKeyInfoRef;
@@ -12,7 +11,7 @@ pub(super) fn read(text: &str) -> Option<(&str, Vec<u8>)> {
     let (label, rest) = rest.split_once("-----")?;
     let (body, _) = rest.split_once(&*format!("-----END {label}-----"))?;
     let digits: String = body.split_whitespace().collect();
-    Some((label, STANDARD.decode(digits).ok()?))
+    Some((label, BASE64.decode(digits.as_bytes()).ok()?))
 }
 
 /// The algorithm, its curve, and the bytes of a public key in its usual wrapping.
@@ -43,5 +42,5 @@ pub(super) fn ed25519_public(key: &[u8]) -> String {
 
 /// What is short enough for one line.
 fn write(label: &str, der: &[u8]) -> String {
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", STANDARD.encode(der))
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", BASE64.encode(der))
 }

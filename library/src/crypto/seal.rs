@@ -50,20 +50,20 @@ fn read_key(key: &[u8]) -> Result<LessSafeKey, KeyError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hex;
     use super::*;
+    use data_encoding::HEXLOWER;
 
     /// McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 14 and 2.
     #[test]
     fn what_is_sealed_is_that_of_the_published_vectors() {
         let sealed = seal_with([0; 12], &[0; 32], &[0; 16], b"").expect("a key");
         assert_eq!(
-            hex(&sealed[NONCE_LEN..]),
+            HEXLOWER.encode(&sealed[NONCE_LEN..]),
             "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919"
         );
         let sealed = seal_with([0; 12], &[0; 16], &[0; 16], b"").expect("a key");
         assert_eq!(
-            hex(&sealed[NONCE_LEN..]),
+            HEXLOWER.encode(&sealed[NONCE_LEN..]),
             "0388dace60b6a392f328c2b971b2fe78ab6e47d42cec13bdf53a67b21257bddf"
         );
     }

@@ -1,6 +1,5 @@
 use super::*;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 
 /// Made by `openssl genpkey` and its like.
@@ -122,7 +121,7 @@ fn keys_of_jose_verify_the_published_signatures() {
     ];
     for (json, scheme, message, signature) in vectors {
         let key = PublicKey::from_jwk(&jwk(json)).expect("a key");
-        let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+        let signature = BASE64URL_NOPAD.decode(signature.as_bytes()).expect("base64url");
         assert_eq!(key.verify(scheme, message.as_bytes(), &signature), Ok(true), "{scheme:?}");
         assert_eq!(key.verify(scheme, b"another", &signature), Ok(false), "{scheme:?}");
     }
@@ -152,7 +151,7 @@ fn a_pair_of_ed25519_that_is_written_is_read_again() {
 proptest! {
     #[test]
     fn whatever_is_given_as_a_key_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let wrapped = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", base64::engine::general_purpose::STANDARD.encode(&bytes));
+        let wrapped = format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----", data_encoding::BASE64.encode(&bytes));
         for text in [bytes.as_slice(), wrapped.as_bytes(), wrapped.replace("PUBLIC", "PRIVATE").as_bytes()] {
             if let Ok(key) = PublicKey::read(text) {
                 prop_assert_ne!(key.verify(Scheme::Ed25519, b"", b""), Ok(true));

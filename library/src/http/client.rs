@@ -66,6 +66,12 @@ impl Drop for Background {
     }
 }
 
+impl Default for Outbound {
+    fn default() -> Self {
+        Self::with_names(OutboundSettings::default(), Vec::new(), system)
+    }
+}
+
 impl Outbound {
     /// A client that believes, beside those whom the system trusts, the authorities of `ca`, a text in PEM.
     ///

@@ -47,7 +47,7 @@ async fn one(
     url: LuaString,
     options: Option<Table>,
 ) -> Done<Result<Table, String>> {
-    let limit = call.around.memory();
+    let limit = call.around.largest();
     match request(&call, Asked { method: method?, url, options }, limit)? {
         Ok(request) => answer(&call, &shape, send(&call, request).await),
         Err(error) => Ok(Err(error.to_string())),
@@ -61,7 +61,7 @@ async fn all(call: Call, shape: Rc<Shape>, list: Table) -> Done<Table> {
         return misuse(format!("{count} requests; at most {MOST}"));
     }
     // together the answers may take what one alone may
-    let limit = call.around.memory() / count.max(1);
+    let limit = call.around.largest() / count.max(1);
     let mut requests = Vec::with_capacity(count);
     for n in 1..=count {
         let asked = listed(list.raw_get(n)?, n)?;
@@ -117,7 +117,7 @@ async fn send(call: &Call, mut request: HttpRequest) -> Result<HttpAnswer, HttpE
     }
     request.only = around.only_hosts();
     let (method, url) = (request.method.clone(), request.url.clone());
-    let answer = call.services().outbound().send(request).await;
+    let answer = call.services().outbound.send(request).await;
     around.sent(&Sent {
         span,
         started,
@@ -138,14 +138,11 @@ struct Shape {
 
 impl Shape {
     fn new(to: &Registry<'_>) -> mlua::Result<Self> {
-        let methods = to.class("http answer")?;
+        let (methods, answer) = to.class("http answer")?;
         methods.add("json", |call, answer: Table| match answer.raw_get("body")? {
             Value::String(body) => Ok(call.around.read_json(&body.as_bytes())?),
             _ => misuse("the answer has no body"),
         })?;
-        let answer = to.lua().create_table()?;
-        answer.raw_set("__index", methods.table())?;
-        answer.set_readonly(true);
         let headers = to.lua().create_table()?;
         let find = to.lua().create_function(|_, (table, name): (Table, Value)| match name {
             Value::String(name) => table.raw_get::<Value>(name.to_string_lossy().to_ascii_lowercase()),

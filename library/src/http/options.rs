@@ -2,9 +2,8 @@
 
 use super::{HttpError, HttpRequest};
 use crate::call::{Call, Done, misuse};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use mlua::{LuaString, Table, Value};
@@ -26,7 +25,7 @@ pub(super) struct Asked {
 
 /// The request, or why its URL cannot be requested. Its answer is not larger than `limit`.
 pub(super) fn request(call: &Call, asked: Asked, limit: usize) -> Done<Result<HttpRequest, HttpError>> {
-    let settings = call.services().outbound().settings();
+    let settings = call.services().outbound.settings();
     let url = asked.url.to_string_lossy();
     let max_body = settings.max_body.min(limit);
     let mut request = match HttpRequest::new(asked.method, &url, settings.timeout, max_body) {
@@ -51,7 +50,7 @@ pub(super) fn request(call: &Call, asked: Asked, limit: usize) -> Done<Result<Ht
     }
     if let Some(auth) = table(&options, "auth")? {
         let part = |name: &str| auth.raw_get::<Option<String>>(name).map(Option::unwrap_or_default);
-        let text = STANDARD.encode(format!("{}:{}", part("user")?, part("pass")?));
+        let text = BASE64.encode(format!("{}:{}", part("user")?, part("pass")?).as_bytes());
         request.headers.insert(AUTHORIZATION, format!("Basic {text}").parse().expect("base64 is a header's text"));
     }
     read_body(call, &options, &mut request)?;

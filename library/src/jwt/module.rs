@@ -10,18 +10,19 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add_later("verify", verify)?;
     to.add("decode", |call, token: LuaString| match Token::read(&token.to_string_lossy()) {
         Ok(token) => {
-            let parts = call.around.read_json(&token.claims)?;
             let table = call.lua.create_table()?;
-            table.raw_set("header", call.around.read_json(&token.header)?.unwrap_or(Value::Nil))?;
-            let Ok(claims) = parts else { return Ok(Err("malformed token: its payload is no JSON".to_owned())) };
-            table.raw_set("claims", claims)?;
+            for (name, json) in [("header", &token.header), ("claims", &token.claims)] {
+                match call.around.read_json(json)? {
+                    Ok(part) => table.raw_set(name, part)?,
+                    Err(error) => return Ok(Err(format!("malformed token: its {name}: {error}"))),
+                }
+            }
             Ok(Ok(table))
         }
         Err(error) => Ok(Err(error)),
     })
 }
 
-/// What does not change a token's meaning to be read again: how it is signed.
 async fn sign_claims(
     call: Call,
     (claims, key, options): (Table, LuaString, Option<Table>),
@@ -62,26 +63,37 @@ fn object(call: &Call, value: &Value, what: &str) -> Done<serde_json::Map<String
     }
 }
 
-type Verified = Result<(Value, Value), String>;
-
-async fn verify(call: Call, (text, key, options): (LuaString, Value, Option<Table>)) -> Done<Verified> {
+/// Claims and header, or nil and why.
+async fn verify(
+    call: Call,
+    (text, key, options): (LuaString, Value, Option<Table>),
+) -> Done<(Value, Value)> {
     let (algorithms, rules) = read_rules(&call, options)?;
-    let text = text.to_string_lossy();
-    let token = match Token::read(&text) {
+    match verified(&call, &text.to_string_lossy(), key, &algorithms, &rules).await? {
+        Ok(parts) => Ok(parts),
+        Err(error) => Ok((Value::Nil, error.into_lua(&call.lua)?)),
+    }
+}
+
+async fn verified(
+    call: &Call,
+    text: &str,
+    key: Value,
+    algorithms: &[String],
+    rules: &Rules,
+) -> Done<Result<(Value, Value), String>> {
+    let token = match Token::read(text) {
         Ok(token) => token,
         Err(error) => return Ok(Err(error)),
     };
-    let keys = match keys(&call, key, &token).await? {
-        Ok(keys) => keys,
-        Err(error) => return Ok(Err(error)),
-    };
-    if let Err(error) = token.verify(&keys, &algorithms, &rules) {
+    let keys = keys(call, key, &token).await?;
+    if let Err(error) = keys.and_then(|keys| token.verify(&keys, algorithms, rules)) {
         return Ok(Err(error));
     }
     let read = |json: &[u8]| call.around.read_json(json);
     match (read(&token.claims)?, read(&token.header)?) {
         (Ok(claims), Ok(header)) => Ok(Ok((claims, header))),
-        _ => Ok(Err("malformed token: it has no JSON that functions can read".to_owned())),
+        _ => Ok(Err("malformed token: it has JSON that functions cannot read".to_owned())),
     }
 }
 
@@ -95,7 +107,7 @@ async fn keys(call: &Call, key: Value, token: &Token<'_>) -> Done<Result<Vec<Key
     if let Value::String(url) = table.raw_get("jwks")? {
         let (services, only) = (call.services(), call.around.only_hosts());
         let kid = token.kid.as_deref();
-        let known = services.jwks().keys(services.outbound(), &url.to_string_lossy(), kid, only).await;
+        let known = services.jwks.keys(&services.outbound, &url.to_string_lossy(), kid, only).await;
         return Ok(known.map(|keys| keys.keys_for(token)).and_then(some_key));
     }
     let set = if table.raw_get::<Value>("keys")?.is_table() {

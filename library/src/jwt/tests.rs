@@ -1,6 +1,5 @@
 use super::*;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use proptest::prelude::*;
 use serde_json::Map;
 
@@ -23,8 +22,8 @@ fn verify(token: &str, key: &[u8]) -> Result<(), String> {
 #[test]
 fn the_published_token_is_verified() {
     let token = "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-    let key = URL_SAFE_NO_PAD
-        .decode("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
+    let key = BASE64URL_NOPAD
+        .decode(b"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow")
         .expect("base64url");
     assert_eq!(verify(token, &key), Ok(()));
     let late = Rules { now: 1_300_819_380.0, ..Rules::default() };
@@ -56,10 +55,10 @@ fn each_algorithm_is_verified_by_its_key_and_by_no_other() {
 /// The classic: a token signed by HMAC with the public key, which everyone knows, as the secret.
 #[test]
 fn a_public_key_is_never_taken_for_a_secret() {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
-    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode("{}"));
+    let header = BASE64URL_NOPAD.encode(r#"{"alg":"HS256"}"#.as_bytes());
+    let message = format!("{header}.{}", BASE64URL_NOPAD.encode("{}".as_bytes()));
     let code = crate::crypto::Hash::Sha256.hmac(RSA_PUBLIC, message.as_bytes());
-    let forged = format!("{message}.{}", URL_SAFE_NO_PAD.encode(code));
+    let forged = format!("{message}.{}", BASE64URL_NOPAD.encode(&code));
     assert_eq!(verify(&forged, RSA_PUBLIC), Err("algorithm \"HS256\" does not fit the key".to_owned()));
     let refused = sign(b"{}", RSA_PUBLIC, "HS256", Map::new()).expect_err("a key in PEM");
     assert!(refused.contains("HS256 takes a secret"), "{refused}");
@@ -68,8 +67,8 @@ fn a_public_key_is_never_taken_for_a_secret() {
 #[test]
 fn a_token_without_a_signature_is_refused_whatever_it_calls_that() {
     for name in ["none", "None", "NONE", "nOnE", ""] {
-        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{name}"}}"#));
-        let token = format!("{header}.{}.", URL_SAFE_NO_PAD.encode("{}"));
+        let header = BASE64URL_NOPAD.encode(format!(r#"{{"alg":"{name}"}}"#).as_bytes());
+        let token = format!("{header}.{}.", BASE64URL_NOPAD.encode("{}".as_bytes()));
         assert_eq!(verify(&token, b"secret"), Err(format!("algorithm {name:?} is not accepted")));
     }
 }
@@ -88,8 +87,8 @@ fn only_algorithms_that_are_listed_are_accepted() {
 
 #[test]
 fn a_critical_extension_is_refused_for_none_is_known() {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","crit":["b64"],"b64":false}"#);
-    let token = format!("{header}.{}.AA", URL_SAFE_NO_PAD.encode("{}"));
+    let header = BASE64URL_NOPAD.encode(r#"{"alg":"HS256","crit":["b64"],"b64":false}"#.as_bytes());
+    let token = format!("{header}.{}.AA", BASE64URL_NOPAD.encode("{}".as_bytes()));
     assert!(Token::read(&token).is_err_and(|e| e.contains("critical")));
 }
 
@@ -97,7 +96,7 @@ fn a_critical_extension_is_refused_for_none_is_known() {
 fn of_a_set_the_keys_that_can_have_signed_are_tried() {
     let x = crate::crypto::PrivateKey::read(ED25519).expect("a key").ed25519_public().expect("of this kind");
     let key = |more: &str| {
-        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"{more}}}"#, URL_SAFE_NO_PAD.encode(&x))
+        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"{more}}}"#, BASE64URL_NOPAD.encode(&x))
     };
     let set = |keys: &[String]| -> Jwks {
         serde_json::from_str(&format!(r#"{{"keys":[{}]}}"#, keys.join(","))).expect("a set")

@@ -2,8 +2,7 @@
 
 use super::Rules;
 use crate::crypto::{Form, Hash, PrivateKey, PublicKey, Scheme, is_pem};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq as _;
 
@@ -80,7 +79,7 @@ pub(crate) fn sign(claims: &[u8], key: &[u8], name: &str, mut header: Map<String
     header.insert("alg".to_owned(), name.into());
     header.entry("typ").or_insert("JWT".into());
     let header = Value::Object(header).to_string();
-    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signed = format!("{}.{}", BASE64URL_NOPAD.encode(header.as_bytes()), BASE64URL_NOPAD.encode(claims));
     let signature = match (algorithm, is_pem(key)) {
         (Algorithm::Shared(_), true) => {
             return Err(format!("{name} takes a secret, and this is a key in PEM: did you mean RS256, ES256 or EdDSA?"));
@@ -95,7 +94,7 @@ pub(crate) fn sign(claims: &[u8], key: &[u8], name: &str, mut header: Map<String
             key.sign(scheme, signed.as_bytes()).map_err(|e| e.to_string())?
         }
     };
-    Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
+    Ok(format!("{signed}.{}", BASE64URL_NOPAD.encode(&signature)))
 }
 
 /// A token that was read, and not verified.
@@ -122,7 +121,7 @@ impl<'t> Token<'t> {
         let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("it has no three parts"))?;
         let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("it has no three parts"))?;
         let decode = |part: &str, name: &str| {
-            URL_SAFE_NO_PAD.decode(part).map_err(|_| malformed(&format!("its {name} is no base64url")))
+            BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| malformed(&format!("its {name} is no base64url")))
         };
         let (header, claims) = (decode(header, "header")?, decode(claims, "payload")?);
         let signature = decode(signature, "signature")?;
