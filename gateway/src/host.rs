@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef};
+use weir_runtime::{
+    Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef,
+};
 use weir_schema::{
     At, DigestBuilder, InvocationId, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext,
     Transaction, Versioned,

@@ -28,7 +28,9 @@ mod uuid;
 
 pub use call::{Answer, Call, Done, Fault, Native, Waiting};
 pub use chance::Chance;
-pub use http::{Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy};
+pub use http::{
+    Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy,
+};
 pub use registry::{Installed, Module, Registry};
 pub use services::Services;
 pub use surroundings::{Sent, Surroundings};

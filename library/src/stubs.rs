@@ -15,9 +15,9 @@ macro_rules! stubs {
 }
 
 /// Module and text of every stub, by name.
-pub const STUBS: &[(&str, &str)] =
 pub const STUBS: &[(&str, &str)] = stubs![
-    "cache", "crypto", "env", "hex", "http", "jwt", "random", "re", "router", "strings", "time", "url", "uuid",
+    "base64", "cache", "crypto", "env", "hex", "http", "jwt", "random", "re", "router", "strings", "time", "url",
+    "uuid",
 ];
 
 /// What a stub says.

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::{LogError, all_rows};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef};
+use weir_runtime::{
+    Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef,
+};
 use weir_schema::{
     At, Cause, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId,
 };

@@ -99,10 +99,17 @@ mod tests {
             ),
         ];
         for (hash, expected) in jefe {
-            assert_eq!(HEXLOWER.encode(&hash.hmac(b"Jefe", b"what do ya want for nothing?")), expected, "{hash:?}");
+            assert_eq!(
+                HEXLOWER.encode(&hash.hmac(b"Jefe", b"what do ya want for nothing?")),
+                expected,
+                "{hash:?}"
+            );
         }
         let text = b"Test Using Larger Than Block-Size Key - Hash Key First";
         assert_eq!(HEXLOWER.encode(&Hash::Md5.hmac(&[0xaa; 80], text)), "6b1ab7fe4bd7bf8f0b62e6ce61b9d0cd");
-        assert_eq!(HEXLOWER.encode(&Hash::Sha1.hmac(&[0xaa; 80], text)), "aa4ae5e15272d00e95705637ce8a3b55ed402112");
+        assert_eq!(
+            HEXLOWER.encode(&Hash::Sha1.hmac(&[0xaa; 80], text)),
+            "aa4ae5e15272d00e95705637ce8a3b55ed402112"
+        );
     }
 }

@@ -92,7 +92,9 @@ impl PublicKey {
     /// Reads a key of RFC 7517.
     pub(crate) fn from_jwk(jwk: &Jwk) -> Result<Self, KeyError> {
         let part = |name: &str, text: &Option<String>| {
-            let bytes = text.as_ref().and_then(|text| BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok());
+            let bytes = text
+                .as_ref()
+                .and_then(|text| BASE64URL_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok());
             bytes.ok_or_else(|| KeyError(format!("the key has no member {name:?} in base64url")))
         };
         match (jwk.kty.as_str(), jwk.crv.as_deref()) {

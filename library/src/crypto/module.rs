@@ -87,23 +87,25 @@ fn install_signing(to: &Registry<'_>) -> mlua::Result<()> {
         [("ed25519", |_| Ok(Scheme::Ed25519)), ("rsa", rsa_scheme), ("ecdsa", ecdsa_scheme)];
     for (name, scheme) in kinds {
         type Signing = (LuaString, LuaString, Option<Table>);
-        to.add_later(&format!("{name}_sign"), move |call: Call, (message, key, options): Signing| async move {
-            let scheme = scheme(options.as_ref())?;
-            let (message, key) = (message.as_bytes().to_vec(), key.as_bytes().to_vec());
-            let sign = move || PrivateKey::read(&key)?.sign(scheme, &message);
-            // RSA takes milliseconds
-            let is_slow = !matches!(scheme, Scheme::Ed25519);
-            let signed = if is_slow { call.off_thread(sign).await? } else { sign() };
-            bytes_or(&call, signed)
-        })?;
+        to.add_later(
+            &format!("{name}_sign"),
+            move |call: Call, (message, key, options): Signing| async move {
+                let scheme = scheme(options.as_ref())?;
+                let (message, key) = (message.as_bytes().to_vec(), key.as_bytes().to_vec());
+                let sign = move || PrivateKey::read(&key)?.sign(scheme, &message);
+                // RSA takes milliseconds
+                let is_slow = !matches!(scheme, Scheme::Ed25519);
+                let signed = if is_slow { call.off_thread(sign).await? } else { sign() };
+                bytes_or(&call, signed)
+            },
+        )?;
         type Verifying = (LuaString, LuaString, LuaString, Option<Table>);
         to.add_later(
             &format!("{name}_verify"),
             move |call: Call, (message, signed, key, options): Verifying| async move {
                 let scheme = scheme(options.as_ref())?;
                 let (signed, key) = (signed.as_bytes().to_vec(), key.as_bytes().to_vec());
-                let verify =
-                    move |message: &[u8]| PublicKey::read(&key)?.verify(scheme, message, &signed);
+                let verify = move |message: &[u8]| PublicKey::read(&key)?.verify(scheme, message, &signed);
                 let verified: Result<bool, KeyError> = call.apart(&message, verify).await?;
                 Ok(verified.map_err(|error| error.to_string()))
             },

@@ -21,7 +21,8 @@ pub(crate) fn seal(key: &[u8], text: &[u8], also: &[u8]) -> Result<Vec<u8>, KeyE
 fn seal_with(nonce: [u8; NONCE_LEN], key: &[u8], text: &[u8], also: &[u8]) -> Result<Vec<u8>, KeyError> {
     let key = read_key(key)?;
     let mut sealed = text.to_vec();
-    let done = key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(also), &mut sealed);
+    let done =
+        key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(also), &mut sealed);
     done.map_err(|_| KeyError("the text is too long to be encrypted".to_owned()))?;
     sealed.splice(0..0, nonce);
     Ok(sealed)

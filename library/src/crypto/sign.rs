@@ -4,7 +4,10 @@ use super::Hash;
 use super::key::{Curve, KeyError, PrivateKey, PublicKey};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
-use ring::signature::{self, EcdsaKeyPair, EcdsaSigningAlgorithm, RsaEncoding, RsaParameters, UnparsedPublicKey, VerificationAlgorithm};
+use ring::signature::{
+    self, EcdsaKeyPair, EcdsaSigningAlgorithm, RsaEncoding, RsaParameters, UnparsedPublicKey,
+    VerificationAlgorithm,
+};
 
 /// How a message is signed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -100,7 +100,10 @@ impl Outbound {
     }
 
     /// Sends a request and waits for its whole answer. A future that is dropped ends the exchange.
-    pub fn send(&self, request: HttpRequest) -> impl Future<Output = Result<HttpAnswer, HttpError>> + 'static {
+    pub fn send(
+        &self,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<HttpAnswer, HttpError>> + 'static {
         let started = self.runtime.get_or_init(start).as_ref().map_err(Clone::clone);
         let task = started.map(|background| {
             let runtime = background.0.as_ref().expect("taken only when it is dropped");

@@ -4,8 +4,8 @@ use super::unpack::Unpacking;
 use super::{HttpError, Policy};
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION,
-    TRANSFER_ENCODING,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION,
+    PROXY_AUTHORIZATION, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -116,7 +116,8 @@ fn target(request: &HttpRequest, response: &reqwest::Response) -> Result<Option<
     let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let Some(location) = response.headers().get(LOCATION).filter(|_| is_redirect) else { return Ok(None) };
     let location = String::from_utf8_lossy(location.as_bytes());
-    let joined = request.url.join(&location).map_err(|e| HttpError::Url(location.to_string(), e.to_string()))?;
+    let joined =
+        request.url.join(&location).map_err(|e| HttpError::Url(location.to_string(), e.to_string()))?;
     read_url(joined.as_str()).map(Some)
 }
 

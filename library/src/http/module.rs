@@ -18,8 +18,15 @@ const MOST: usize = 256;
 
 pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     let shape = Rc::new(Shape::new(to)?);
-    let methods =
-        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
     for method in methods {
         let (name, shape) = (method.as_str().to_ascii_lowercase(), shape.clone());
         to.add_later(&name, move |call, (url, options): (LuaString, Option<Table>)| {

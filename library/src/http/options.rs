@@ -13,9 +13,8 @@ use url::form_urlencoded::Serializer;
 /// Redirects that can be asked for.
 const MAX_REDIRECTS: u32 = 20;
 
-const OPTIONS: [&str; 11] = [
-    "headers", "query", "body", "json", "form", "timeout", "redirects", "max_body", "auth", "url", "method",
-];
+const OPTIONS: [&str; 11] =
+    ["headers", "query", "body", "json", "form", "timeout", "redirects", "max_body", "auth", "url", "method"];
 
 pub(super) struct Asked {
     pub(super) method: Method,
@@ -51,7 +50,9 @@ pub(super) fn request(call: &Call, asked: Asked, limit: usize) -> Done<Result<Ht
     if let Some(auth) = table(&options, "auth")? {
         let part = |name: &str| auth.raw_get::<Option<String>>(name).map(Option::unwrap_or_default);
         let text = BASE64.encode(format!("{}:{}", part("user")?, part("pass")?).as_bytes());
-        request.headers.insert(AUTHORIZATION, format!("Basic {text}").parse().expect("base64 is a header's text"));
+        request
+            .headers
+            .insert(AUTHORIZATION, format!("Basic {text}").parse().expect("base64 is a header's text"));
     }
     read_body(call, &options, &mut request)?;
     request.timeout = read_timeout(&options)?.unwrap_or(request.timeout);

@@ -111,7 +111,9 @@ impl Server {
                 open.spawn(async move {
                     // a client that goes is no concern of the server's
                     match tls {
-                        None => drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await),
+                        None => {
+                            drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await)
+                        }
                         Some(tls) => {
                             let Ok(socket) = tls.accept(socket).await else { return };
                             drop(http1::Builder::new().serve_connection(TokioIo::new(socket), service).await);

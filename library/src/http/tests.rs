@@ -57,7 +57,8 @@ async fn a_redirect_is_followed_as_browsers_do() {
         _ => reply(StatusCode::OK, format!("{} {}", request.method, request.text()), &[]),
     })
     .await;
-    let post = |path: &str| HttpRequest { method: Method::POST, body: "data".into(), ..get(&server.url(path)) };
+    let post =
+        |path: &str| HttpRequest { method: Method::POST, body: "data".into(), ..get(&server.url(path)) };
     let body = async |request| fetch(request).await.expect("an answer").body;
     assert_eq!(&body(post("/302")).await[..], b"GET ");
     assert_eq!(&body(post("/307")).await[..], b"POST data");
@@ -66,20 +67,31 @@ async fn a_redirect_is_followed_as_browsers_do() {
     assert_eq!(fetch(get(&server.url("/loop"))).await, Err(HttpError::Redirects(5)));
     let none = HttpRequest { redirects: 0, ..get(&server.url("/302")) };
     let answer = fetch(none).await.expect("an answer");
-    assert_eq!((answer.status, &answer.headers[LOCATION]), (StatusCode::FOUND, &"/end".parse().expect("text")));
+    assert_eq!(
+        (answer.status, &answer.headers[LOCATION]),
+        (StatusCode::FOUND, &"/end".parse().expect("text"))
+    );
 }
 
 #[tokio::test]
 async fn credentials_do_not_go_to_another_origin() {
     let server = Server::start(|request| {
-        reply(StatusCode::OK, if request.headers.contains_key(AUTHORIZATION) { "told" } else { "not told" }, &[])
+        reply(
+            StatusCode::OK,
+            if request.headers.contains_key(AUTHORIZATION) { "told" } else { "not told" },
+            &[],
+        )
     })
     .await;
     let elsewhere = server.url("/end");
     let first = Server::start(move |request| match request.uri.path() {
         "/away" => reply(StatusCode::FOUND, "", &[("location", &elsewhere)]),
         "/home" => reply(StatusCode::FOUND, "", &[("location", "/end")]),
-        _ => reply(StatusCode::OK, if request.headers.contains_key(AUTHORIZATION) { "told" } else { "not told" }, &[]),
+        _ => reply(
+            StatusCode::OK,
+            if request.headers.contains_key(AUTHORIZATION) { "told" } else { "not told" },
+            &[],
+        ),
     })
     .await;
     for (path, expected) in [("/away", "not told"), ("/home", "told")] {
@@ -108,7 +120,10 @@ async fn outside_development_nothing_private_is_reached_by_address_or_by_name() 
     for host in ["127.0.0.1", "localhost", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0"] {
         let url = server.url("/").replace("127.0.0.1", host);
         let denied = strict.send(get(&url)).await.expect_err("denied");
-        assert!(matches!(&denied, HttpError::Denied(text) if text.contains("weir.outbound.private")), "{denied}");
+        assert!(
+            matches!(&denied, HttpError::Denied(text) if text.contains("weir.outbound.private")),
+            "{denied}"
+        );
     }
     assert_eq!(server.connections(), 0);
 }
@@ -145,7 +160,10 @@ async fn in_a_replay_only_the_hosts_that_are_named_are_asked() {
         HttpRequest { only: Some(hosts.into()), ..get(&server.url("/")) }
     };
     let denied = fetch(only(&[])).await.expect_err("denied").to_string();
-    assert_eq!(denied, "a replay sends no requests to 127.0.0.1: start it with --allow-http 127.0.0.1 if it may");
+    assert_eq!(
+        denied,
+        "a replay sends no requests to 127.0.0.1: start it with --allow-http 127.0.0.1 if it may"
+    );
     assert!(fetch(only(&["example.com", "127.0.0.1"])).await.is_ok());
     assert!(fetch(only(&["example.com"])).await.is_err());
 }
@@ -242,14 +260,20 @@ async fn the_certificate_of_a_server_is_looked_at() {
     let (server, ca) = Server::start_tls(|_| reply(StatusCode::OK, "safe", &[])).await;
     let url = server.url("/").replace("http://127.0.0.1", "https://localhost");
     let stranger = fetch(get(&url)).await.expect_err("nobody vouches for it");
-    assert!(matches!(&stranger, HttpError::Connect(..)) && stranger.to_string().contains("UnknownIssuer"), "{stranger}");
+    assert!(
+        matches!(&stranger, HttpError::Connect(..)) && stranger.to_string().contains("UnknownIssuer"),
+        "{stranger}"
+    );
     let settings = OutboundSettings { policy: Policy::open(), ..OutboundSettings::default() };
     let trusting = Outbound::new(settings.clone(), Some(ca.as_bytes())).expect("a certificate");
     assert_eq!(&trusting.send(get(&url)).await.expect("an answer").body[..], b"safe");
     let other_name = url.replace("localhost", "127.0.0.1");
     assert!(trusting.send(get(&other_name)).await.is_err(), "the certificate is for another name");
     assert!(Outbound::new(settings.clone(), Some(b"")).is_err());
-    assert!(Outbound::new(settings, Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")).is_err());
+    assert!(
+        Outbound::new(settings, Some(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+            .is_err()
+    );
 }
 
 #[tokio::test]

@@ -104,7 +104,8 @@ impl JwksCache {
 
 impl Known {
     fn is_enough(&self, kid: Option<&str>) -> bool {
-        let is_fresh = self.keys.as_ref().is_some_and(|(came, keys)| came.elapsed() < FRESH && keys.knows(kid));
+        let is_fresh =
+            self.keys.as_ref().is_some_and(|(came, keys)| came.elapsed() < FRESH && keys.knows(kid));
         is_fresh || self.asked.as_ref().is_some_and(|(asked, _)| asked.elapsed() < AGAIN)
     }
 }

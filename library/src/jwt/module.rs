@@ -64,10 +64,7 @@ fn object(call: &Call, value: &Value, what: &str) -> Done<serde_json::Map<String
 }
 
 /// Claims and header, or nil and why.
-async fn verify(
-    call: Call,
-    (text, key, options): (LuaString, Value, Option<Table>),
-) -> Done<(Value, Value)> {
+async fn verify(call: Call, (text, key, options): (LuaString, Value, Option<Table>)) -> Done<(Value, Value)> {
     let (algorithms, rules) = read_rules(&call, options)?;
     match verified(&call, &text.to_string_lossy(), key, &algorithms, &rules).await? {
         Ok(parts) => Ok(parts),

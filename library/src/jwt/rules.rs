@@ -34,7 +34,8 @@ impl Rules {
         if self.subject.is_some() && text("sub") != self.subject.as_deref() {
             return Err("the subject is not the expected one".to_owned());
         }
-        let is_expected = |audience: &Value| audience.as_str().is_some_and(|a| self.audience.iter().any(|e| e == a));
+        let is_expected =
+            |audience: &Value| audience.as_str().is_some_and(|a| self.audience.iter().any(|e| e == a));
         let is_for_us = match claims.get("aud") {
             Some(Value::Array(all)) => all.iter().any(is_expected),
             Some(one) => is_expected(one),

@@ -95,9 +95,8 @@ fn a_critical_extension_is_refused_for_none_is_known() {
 #[test]
 fn of_a_set_the_keys_that_can_have_signed_are_tried() {
     let x = crate::crypto::PrivateKey::read(ED25519).expect("a key").ed25519_public().expect("of this kind");
-    let key = |more: &str| {
-        format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"{more}}}"#, BASE64URL_NOPAD.encode(&x))
-    };
+    let key =
+        |more: &str| format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"{more}}}"#, BASE64URL_NOPAD.encode(&x));
     let set = |keys: &[String]| -> Jwks {
         serde_json::from_str(&format!(r#"{{"keys":[{}]}}"#, keys.join(","))).expect("a set")
     };

@@ -74,7 +74,12 @@ impl Key {
 }
 
 /// Signs claims, a JSON object, with a secret or a private key; `header` has the members beside `alg` and `typ`.
-pub(crate) fn sign(claims: &[u8], key: &[u8], name: &str, mut header: Map<String, Value>) -> Result<String, String> {
+pub(crate) fn sign(
+    claims: &[u8],
+    key: &[u8],
+    name: &str,
+    mut header: Map<String, Value>,
+) -> Result<String, String> {
     let algorithm = Algorithm::named(name).ok_or_else(|| format!("there is no algorithm {name:?}"))?;
     header.insert("alg".to_owned(), name.into());
     header.entry("typ").or_insert("JWT".into());
@@ -82,7 +87,9 @@ pub(crate) fn sign(claims: &[u8], key: &[u8], name: &str, mut header: Map<String
     let signed = format!("{}.{}", BASE64URL_NOPAD.encode(header.as_bytes()), BASE64URL_NOPAD.encode(claims));
     let signature = match (algorithm, is_pem(key)) {
         (Algorithm::Shared(_), true) => {
-            return Err(format!("{name} takes a secret, and this is a key in PEM: did you mean RS256, ES256 or EdDSA?"));
+            return Err(format!(
+                "{name} takes a secret, and this is a key in PEM: did you mean RS256, ES256 or EdDSA?"
+            ));
         }
         (Algorithm::Shared(_), false) if key.is_empty() => return Err("the secret is empty".to_owned()),
         (Algorithm::Shared(hash), false) => hash.hmac(key, signed.as_bytes()),
@@ -121,7 +128,9 @@ impl<'t> Token<'t> {
         let (signed, signature) = text.rsplit_once('.').ok_or_else(|| malformed("it has no three parts"))?;
         let (header, claims) = signed.split_once('.').ok_or_else(|| malformed("it has no three parts"))?;
         let decode = |part: &str, name: &str| {
-            BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| malformed(&format!("its {name} is no base64url")))
+            BASE64URL_NOPAD
+                .decode(part.as_bytes())
+                .map_err(|_| malformed(&format!("its {name} is no base64url")))
         };
         let (header, claims) = (decode(header, "header")?, decode(claims, "payload")?);
         let signature = decode(signature, "signature")?;
