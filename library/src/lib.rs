@@ -14,6 +14,7 @@ mod env;
 mod hex;
 mod http;
 mod jwt;
+pub mod openresty;
 mod random;
 mod re;
 mod registry;

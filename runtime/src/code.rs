@@ -154,7 +154,11 @@ impl Code {
 
 impl CodeFile {
     fn compile(path: String, source: Vec<u8>, hash: u128) -> Self {
-        let compiler = mlua::chunk::Compiler::new().set_optimization_level(2).set_debug_level(1);
+        // what `ngx.status` is, must not be settled when the code is loaded
+        let compiler = mlua::chunk::Compiler::new()
+            .set_optimization_level(2)
+            .set_debug_level(1)
+            .add_mutable_global("ngx");
         let compiled = compiler.compile(&source).map(Arc::from).map_err(|error| {
             let (line, message) = split_line(&error);
             let frame = line.map(|l| code_frame(&source, l)).unwrap_or_default();

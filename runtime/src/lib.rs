@@ -30,7 +30,7 @@ pub use code::{Code, CodeError};
 pub use effects::Effects;
 pub use host::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};
-pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage};
+pub use outcome::{Failure, FailureKind, Outcome, Reply, Response, Usage, envelope};
 pub use session::Session;
 pub use spans::{Span, SpanClock, SpanKind, SpanSink};
 pub use watchdog::Watchdog;

@@ -47,6 +47,8 @@ pub(crate) struct Frame {
     /// What `require` has loaded, by path.
     pub(crate) loaded: Table,
     pub(crate) raised: Option<Raised>,
+    /// What it answers by `ngx`.
+    pub(crate) shape: Option<Table>,
 }
 
 pub(crate) struct Run {

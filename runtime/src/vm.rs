@@ -159,7 +159,7 @@ impl Shared {
         env.raw_set("_G", &env)?;
         env.set_safeenv(true);
         let loaded = lua.create_table()?;
-        Ok(Frame { function, root: 0, may_yield: true, env, loaded, raised: None })
+        Ok(Frame { function, root: 0, may_yield: true, env, loaded, raised: None, shape: None })
     }
 
     /// A file's main chunk as new: no upvalue, no global is shared with another instance.

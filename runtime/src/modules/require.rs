@@ -28,6 +28,8 @@ fn find(call: &Call, name: &str) -> mlua::Result<Found> {
     let own = name.strip_prefix("weir/").or_else(|| name.strip_prefix("weir."));
     let native = own.unwrap_or(name);
     let group = native.split(['/', '.']).next().unwrap_or(native);
+    let dotted = if group == "resty" { native.replace('/', ".") } else { native.to_owned() };
+    let native = dotted.as_str();
     let is_reserved = ALWAYS.contains(&native) || (group == "resty" && native != group);
     if !is_reserved
         && own.is_none()
@@ -44,6 +46,16 @@ fn find(call: &Call, name: &str) -> mlua::Result<Found> {
                 "module {name:?} not found: no app/{slashed}.lua, lib/{slashed}.lua, {slashed}.lua, and none of Weir's"
             ))
         }
+        Value::Function(make) => made(call, native, make),
+        module => found(module),
+    }
+}
+
+/// A module of which each function has its own: made when it is first required.
+fn made(call: &Call, name: &str, make: Function) -> mlua::Result<Found> {
+    let path = format!("weir/{name}");
+    match call.run.frame(|f| f.loaded.clone()).raw_get::<Value>(path.as_str())? {
+        Value::Nil => Ok((Value::Nil, Some(make), path)),
         module => found(module),
     }
 }
