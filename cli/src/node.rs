@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use weir_gateway::{Admin, AdminSettings, Calls, Router};
+use weir_library::Services;
 use weir_log::{Log, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::TopicName;
@@ -65,6 +66,7 @@ impl Node {
         let otlp =
             otlp.map(|url| Otlp::new(url, project.config().app_name.as_str())).transpose()?.map(Arc::new);
         let session = Arc::new(session(project, log.clone(), otlp.clone()));
+        let services = Arc::new(Services::new(project.outbound()?));
         declare_topics(project, &session).await?;
         let served = served.await.context("compile the project")?;
         let (code, router) = served.unwrap_or_else(|mistakes| without_routes(&project.root, &mistakes));
@@ -80,6 +82,7 @@ impl Node {
             workers.push(worker::spawn(WorkerParts {
                 index,
                 session: session.clone(),
+                services: services.clone(),
                 live: live_seen.clone(),
                 code: code_seen.clone(),
                 inbox,

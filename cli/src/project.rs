@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use weir_config::{Config, Flags, Input, Loaded, Mode};
+use weir_library::{Outbound, OutboundSettings, Policy};
 use weir_log::Surroundings;
 use weir_schema::FunctionName;
 
@@ -102,6 +103,23 @@ impl Project {
             trusted_proxies: config.http.trusted_proxies.clone(),
             ..weir_gateway::Settings::default()
         }
+    }
+
+    /// What functions may send requests to.
+    pub(crate) fn outbound(&self) -> anyhow::Result<Outbound> {
+        let config = &self.config().outbound;
+        let mut policy = Policy::open();
+        policy.allow.clone_from(&config.allow);
+        policy.deny.clone_from(&config.deny);
+        if let Some(private) = &config.private {
+            policy.private.clone_from(private);
+        }
+        let settings =
+            OutboundSettings { policy, timeout: config.timeout, max_body: config.max_body.as_usize() };
+        let Some(ca) = &config.ca else { return Ok(Outbound::new(settings, None)?) };
+        let told = || format!("weir.outbound.ca: read {}", ca.display());
+        let pem = std::fs::read(self.root.join(ca)).with_context(told)?;
+        Outbound::new(settings, Some(&pem)).with_context(told)
     }
 
     /// What functions and the route table see of the environment.

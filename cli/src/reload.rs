@@ -175,6 +175,7 @@ fn needs_restart(before: &Project, after: &Project) -> Vec<&'static str> {
     differs(before.log != after.log, "logStorage");
     differs(before.app_name != after.app_name, "appName");
     differs(before.telemetry != after.telemetry, "weir.telemetry");
+    differs(before.outbound != after.outbound, "weir.outbound");
     differs(before.data_dir != after.data_dir, "weir.dataDir");
     keys
 }

@@ -53,6 +53,7 @@ impl SpanSink for Otlp {
                 SpanKind::Server => OtelKind::Server,
                 SpanKind::Consumer => OtelKind::Consumer,
                 SpanKind::Producer => OtelKind::Producer,
+                SpanKind::Client => OtelKind::Client,
                 SpanKind::Internal => OtelKind::Internal,
             },
             name: span.name.into(),

@@ -9,7 +9,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
 use weir_gateway::{Call, Gateway, Live, Transactor};
-use weir_runtime::{Code, Session, Worker};
+use weir_library::Services;
+use weir_runtime::{Code, Session, Worker, WorkerOptions};
 use weir_triggers::{Inbox, Pump};
 
 /// Lua's C frames need room: see the limits of the runtime.
@@ -20,6 +21,7 @@ pub(crate) const STACK: usize = 8 << 20;
 pub(crate) struct WorkerParts {
     pub(crate) index: usize,
     pub(crate) session: Arc<Session>,
+    pub(crate) services: Arc<Services>,
     pub(crate) live: Live,
     pub(crate) code: watch::Receiver<Arc<Code>>,
     pub(crate) inbox: Inbox,
@@ -48,7 +50,8 @@ fn run(parts: WorkerParts) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a reactor")?;
     // the engine's errors stay on their thread, so only its words go on
-    let worker = Worker::new(&worker_options()?).map_err(|e| anyhow::anyhow!("{e}"))?;
+    let options = WorkerOptions { services: parts.services.clone(), ..worker_options()? };
+    let worker = Worker::new(&options).map_err(|e| anyhow::anyhow!("{e}"))?;
     let worker = Rc::new(worker);
     LocalSet::new().block_on(&runtime, serve(parts, worker))
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
-use weir_schema::{AppName, FunctionName, GroupName, Partitioner, Position, TopicName};
+use weir_schema::{AppName, FunctionName, GroupName, Partitioner, Place, Position, TopicName};
 
 /// What a Weir server, or a command, works with.
 #[derive(Clone, PartialEq, Debug)]
@@ -38,6 +38,8 @@ pub struct Config {
     pub function_slots: BTreeMap<FunctionName, FunctionSlots>,
     /// The HTTP edge.
     pub http: Http,
+    /// What functions may send requests to.
+    pub outbound: Outbound,
     /// The admin API.
     pub admin: Admin,
     /// Where the probes' own listener is, if there is one.
@@ -253,6 +255,23 @@ pub enum CorsOrigins {
     Any,
     /// These; empty: nobody's.
     These(Vec<String>),
+}
+
+/// What functions may send requests to, and how.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outbound {
+    /// Only these; empty: all that is not denied.
+    pub allow: Vec<Place>,
+    /// None of these.
+    pub deny: Vec<Place>,
+    /// The private networks that may be reached; none: all of them.
+    pub private: Option<Vec<IpNet>>,
+    /// A file in PEM with authorities to trust beside those of the system, from the project's folder.
+    pub ca: Option<PathBuf>,
+    /// Of a request that says nothing else.
+    pub timeout: Duration,
+    /// Of an answer, unpacked, where the request says nothing else.
+    pub max_body: ByteSize,
 }
 
 /// The admin API.

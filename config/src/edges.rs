@@ -2,7 +2,7 @@
 
 use crate::reader::Reader;
 use crate::setting::{Optional, Said, Setting, Url, WebOrigin, Wrong};
-use crate::{Admin, Cors, CorsOrigins, Http, Mode, Origin, Secret, WriteProxy};
+use crate::{Admin, Cors, CorsOrigins, Environment, Http, Mode, Origin, Outbound, Secret, WriteProxy};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Every address, and the admin token that guards two of them.
@@ -169,6 +169,21 @@ pub(crate) fn http(reader: &mut Reader<'_>) -> Http {
     let cors = cors(reader);
     let proxies = reader.list("weir.http.trustedProxies", "").unwrap_or_default();
     Http { cors, trusted_proxies: proxies.into_iter().map(|said| said.value).collect() }
+}
+
+pub(crate) fn outbound(reader: &mut Reader<'_>, environment: &Environment) -> Outbound {
+    fn listed<T: Setting>(reader: &mut Reader<'_>, key: &str) -> Option<Vec<T>> {
+        reader.list(key, "").map(|list| list.into_iter().map(|said| said.value).collect())
+    }
+    let private = listed(reader, "weir.outbound.private");
+    Outbound {
+        allow: listed(reader, "weir.outbound.allow").unwrap_or_default(),
+        deny: listed(reader, "weir.outbound.deny").unwrap_or_default(),
+        private: private.or_else(|| (!environment.is_development()).then(Vec::new)),
+        ca: reader.optional("weir.outbound.ca", "").map(|said| said.value),
+        timeout: reader.value("weir.outbound.timeout", "").value,
+        max_body: reader.value("weir.outbound.maxBody", "").value,
+    }
 }
 
 fn cors(reader: &mut Reader<'_>) -> Cors {

@@ -26,7 +26,7 @@ mod testing;
 
 pub use config::{
     Admin, Breaker, Config, Cors, CorsOrigins, Environment, FunctionSlots, Http, Limits, LogFormat,
-    LogStorage, OnExhausted, Retry, Telemetry, Topic, Trigger, WriteProxy,
+    LogStorage, OnExhausted, Outbound, Retry, Telemetry, Topic, Trigger, WriteProxy,
 };
 pub use input::{Flags, Input, Mode, Origin};
 pub use keys::{Fallback, KEYS, Key};

@@ -2,7 +2,7 @@
 
 mod log_storage;
 
-use crate::edges::{Edges, edges, http};
+use crate::edges::{Edges, edges, http, outbound};
 use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
@@ -82,6 +82,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
     let Edges { gateway, admin, health, write_proxy } = edges(reader);
     let limits = limits(reader);
     let functions = functions(reader, limits);
+    let outbound = outbound(reader, &environment);
     Config {
         app_name,
         consumer_group,
@@ -95,6 +96,7 @@ fn config(reader: &mut Reader<'_>) -> Config {
         function_limits: functions.limits,
         function_slots: functions.slots,
         http: http(reader),
+        outbound,
         admin,
         health,
         write_proxy,

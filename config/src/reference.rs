@@ -29,6 +29,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Limits", "weir.limits"),
     ("Limits of one function", "weir.functions"),
     ("HTTP", "weir.http"),
+    ("Requests of functions", "weir.outbound"),
     ("Admin API", "weir.admin"),
     ("Probes", "weir.health"),
     ("Write proxy", "weir.writeProxy"),

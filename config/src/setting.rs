@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use weir_schema::{AppName, FunctionName, Partitioner, Position, TopicName, parse_duration};
+use weir_schema::{AppName, FunctionName, Partitioner, Place, Position, TopicName, parse_duration};
 
 /// Why a text is no value of its kind.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -300,6 +300,14 @@ impl Setting for IpNet {
             Wrong::new(format!("{text:?} is no address or network"), "write one as 10.0.0.1 or 10.0.0.0/8")
         };
         text.parse().or(address).map_err(|_| wrong())
+    }
+}
+
+/// Hosts by name, or addresses.
+impl Setting for Place {
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        let remedy = "write one as api.example.com, \"*.example.com\" or 10.0.0.0/8";
+        text.parse().map_err(|_| Wrong::new(format!("{text:?} is no host, address or network"), remedy))
     }
 }
 

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::{Log, LogError};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
+use weir_runtime::{
+    Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef,
+};
 use weir_schema::{
     At, DigestBuilder, InvocationId, Millis, Offset, Read, Records, StateKey, StateRange, TraceContext,
     Transaction, Versioned,
@@ -124,6 +126,10 @@ impl Host for LogHost {
 
     fn called(&self, call: &CalledFunction<'_>) {
         self.session.record_call(self.trace, call);
+    }
+
+    fn sent(&self, parent: u64, request: &Sent<'_>) {
+        self.session.record_sent(self.trace, parent, request);
     }
 
     fn chain(&self) -> Answer<String> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use weir_runtime::{Failure, FailureKind, Reply};
+use weir_runtime::{Failure, FailureKind, Reply, envelope};
 
 /// A response with its whole body.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -64,13 +64,7 @@ pub(crate) fn not_found(allowed: &[&str]) -> Answer {
 /// What the function returned.
 pub(crate) fn reply(reply: Reply) -> Answer {
     match reply {
-        Reply::Value(value) => {
-            let mut body = Vec::with_capacity(value.len() + 9);
-            body.extend_from_slice(b"{\"data\":");
-            body.extend_from_slice(&value);
-            body.push(b'}');
-            json(StatusCode::OK, body.into())
-        }
+        Reply::Value(value) => json(StatusCode::OK, envelope(&value).into()),
         Reply::Response(response) => shaped(response),
     }
 }

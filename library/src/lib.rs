@@ -9,8 +9,12 @@ mod base64;
 mod cache;
 mod call;
 mod chance;
+mod crypto;
 mod env;
 mod hex;
+mod http;
+mod jwt;
+pub mod openresty;
 mod random;
 mod re;
 mod registry;
@@ -25,16 +29,22 @@ mod uuid;
 
 pub use call::{Answer, Call, Done, Fault, Native, Waiting};
 pub use chance::Chance;
+pub use http::{
+    Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy,
+};
 pub use registry::{Installed, Module, Registry};
 pub use services::Services;
-pub use surroundings::Surroundings;
+pub use surroundings::{Sent, Surroundings};
 
 /// Every module, by name.
 pub const MODULES: &[Module] = &[
     Module { name: "base64", install: base64::install },
     Module { name: "cache", install: cache::install },
+    Module { name: "crypto", install: crypto::module::install },
     Module { name: "env", install: env::install },
     Module { name: "hex", install: hex::install },
+    Module { name: "http", install: http::module::install },
+    Module { name: "jwt", install: jwt::module::install },
     Module { name: "random", install: random::install },
     Module { name: "re", install: re::install },
     Module { name: "router", install: router::install },

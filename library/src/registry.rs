@@ -83,6 +83,11 @@ impl Registry<'_> {
         self.put(name, waiting(&format!("{}{name}", self.prefix), self.first, f))
     }
 
+    /// The VM.
+    pub(crate) fn lua(&self) -> &Lua {
+        self.lua
+    }
+
     /// A constant.
     pub(crate) fn set(&self, name: &str, value: impl IntoLua) -> mlua::Result<()> {
         self.table.raw_set(name, value)

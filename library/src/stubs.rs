@@ -15,8 +15,10 @@ macro_rules! stubs {
 }
 
 /// Module and text of every stub, by name.
-pub const STUBS: &[(&str, &str)] =
-    stubs!["base64", "cache", "env", "hex", "random", "re", "router", "strings", "time", "url", "uuid",];
+pub const STUBS: &[(&str, &str)] = stubs![
+    "base64", "cache", "crypto", "env", "hex", "http", "jwt", "random", "re", "router", "strings", "time",
+    "url", "uuid",
+];
 
 /// What a stub says.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

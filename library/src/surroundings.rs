@@ -3,7 +3,26 @@
 use crate::Services;
 use mlua::{Table, Value};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A request that has got its answer, or none.
+#[derive(Clone, Debug)]
+pub struct Sent<'a> {
+    /// Its span's id.
+    pub span: u64,
+    /// When it began.
+    pub started: Instant,
+    /// `GET`, …
+    pub method: &'a str,
+    /// Whom it was sent to first.
+    pub host: &'a str,
+    /// The path there, without the query.
+    pub path: &'a str,
+    /// The answer's status.
+    pub status: Option<u16>,
+    /// Why there is none.
+    pub error: Option<String>,
+}
 
 /// One invocation, as libraries see it.
 pub trait Surroundings {
@@ -54,6 +73,21 @@ pub trait Surroundings {
 
     /// Whether work that goes on for long may go on: not past a limit, and not for an invocation that is over.
     fn may_go_on(&self) -> bool;
+
+    /// How many requests that change something it has sent before this one.
+    fn next_request(&self) -> u32;
+
+    /// In a replay: the only hosts that it may send requests to.
+    fn only_hosts(&self) -> Option<Arc<[String]>>;
+
+    /// An id for a span of its trace.
+    fn span_id(&self) -> u64;
+
+    /// The header that tells a server of a span.
+    fn traceparent(&self, span: u64) -> String;
+
+    /// Takes note of a request: for its span.
+    fn sent(&self, request: &Sent<'_>);
 
     /// Counts CPU time that was used for it on another thread.
     fn charge(&self, cpu: Duration);

@@ -3,7 +3,7 @@
 use crate::code::CodeFile;
 use crate::failure::json_text;
 use crate::json::{Style, WriteError};
-use crate::modules::response;
+use crate::modules::response::{self, said};
 use crate::run::{Frame, Run, Settled};
 use crate::vm::Shared;
 use crate::{Failure, FailureKind, Reply, interrupt};
@@ -207,12 +207,25 @@ fn finish(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, driven: Driven) -
         return Err(failure);
     }
     if let Some(table) = response::of(shared, &value) {
-        return response::build(lua, shared, &table).map(Reply::Response).map_err(|text| {
-            Failure::new(FailureKind::Raised, format!("{file}: {text}")).locate(&run.code, &[])
-        });
+        return response::build(lua, shared, &table)
+            .map(Reply::Response)
+            .map_err(|text| answer_failure(run, &file, &text));
+    }
+    let shape = frame.shape.as_ref();
+    if let Some(reply) = shape.and_then(|shape| said(shape, &value)) {
+        return reply.map(Reply::Response).map_err(|text| answer_failure(run, &file, &text));
     }
     let json = shared.json.to_vec(lua, &value, Style::Strict).map_err(|e| engine_failure(run, &e))?;
-    json.map(|json| Reply::Value(json.into())).map_err(|error| unwritable(&file, &error))
+    let json = json.map_err(|error| unwritable(&file, &error))?;
+    match shape.map(|shape| response::around(shape, &json, run.depth() > 0)) {
+        Some(Err(text)) => Err(answer_failure(run, &file, &text)),
+        Some(Ok(Some(response))) => Ok(Reply::Response(response)),
+        Some(Ok(None)) | None => Ok(Reply::Value(json.into())),
+    }
+}
+
+fn answer_failure(run: &Run, file: &str, text: &str) -> Failure {
+    Failure::new(FailureKind::Raised, format!("{file}: {text}")).locate(&run.code, &[])
 }
 
 fn unwritable(file: &str, error: &WriteError) -> Failure {

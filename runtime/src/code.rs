@@ -232,6 +232,8 @@ fn compile(source: &[u8]) -> Result<Vec<u8>, (Option<usize>, String)> {
     // level 2 puts functions into each other
     let level = if dialect::counts_levels(source) { 1 } else { 2 };
     let compiler = mlua::chunk::Compiler::new().set_optimization_level(level).set_debug_level(1);
+    // what `ngx.status` is, must not be settled when the code is loaded
+    let compiler = compiler.add_mutable_global("ngx");
     let translated = dialect::translate(source).map_err(|m| (Some(m.line), m.message))?;
     compiler.compile(&*translated).map_err(|error| {
         let (line, message) = split_line(&error);

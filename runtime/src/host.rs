@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::future::LocalBoxFuture;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
+use weir_library::Sent;
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
     TopicName, Versioned,
@@ -203,6 +204,12 @@ pub trait Host {
     /// A callee of `flow` has ended: for its span. `parent` is 0 where the caller is the invocation itself.
     fn called(&self, call: &CalledFunction<'_>) {
         let _ = call;
+    }
+
+    /// A request to another server has been answered, or not: for its span. `parent` is the callee that sent it, 0 where
+    /// it was the invocation itself.
+    fn sent(&self, parent: u64, request: &Sent<'_>) {
+        let _ = (parent, request);
     }
 
     /// Takes a log line.

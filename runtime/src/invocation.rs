@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use weir_schema::{FunctionName, InvocationId, Millis, Offset, Source, TopicName, TraceContext};
 
@@ -121,6 +122,8 @@ pub struct ReplayContext {
     pub name: String,
     /// `dry-run`, `in-place` or `shadow`.
     pub mode: &'static str,
+    /// The hosts that its functions may send requests to.
+    pub allow_http: Arc<[String]>,
 }
 
 /// What one invocation, callees included, may use.

@@ -5,6 +5,7 @@ mod encoding;
 mod flow;
 mod library;
 mod logging;
+mod openresty;
 mod require;
 pub(crate) mod response;
 mod state;
@@ -36,6 +37,7 @@ pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     flow::install(&to)?;
     library::install(&to)?;
     logging::install(&to)?;
+    openresty::install(&to)?;
     require::install(&to)?;
     response::install(&to)?;
     state::install(&to)?;

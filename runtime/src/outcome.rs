@@ -24,6 +24,16 @@ pub enum Reply {
     Response(Response),
 }
 
+/// A value as the client sees it: `{"data": VALUE}`.
+#[must_use]
+pub fn envelope(value: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(value.len() + 9);
+    body.extend_from_slice(b"{\"data\":");
+    body.extend_from_slice(value);
+    body.push(b'}');
+    body
+}
+
 /// An answer that the function shaped itself.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Response {

@@ -49,6 +49,8 @@ pub(crate) struct Frame {
     /// Whether `package.loaded` was written to.
     pub(crate) has_replaced: bool,
     pub(crate) raised: Option<Raised>,
+    /// What it answers by `ngx`.
+    pub(crate) shape: Option<Table>,
 }
 
 pub(crate) struct Run {
@@ -63,6 +65,8 @@ pub(crate) struct Run {
     pub(crate) immediate: Cell<u32>,
     /// Appends without a key so far.
     pub(crate) keyless: Cell<u32>,
+    /// Requests so far that may change something.
+    pub(crate) requests: Cell<u32>,
     frames: RefCell<Vec<Frame>>,
     /// The failure that ends the invocation, whatever the function does about it.
     doom: RefCell<Option<Failure>>,
@@ -112,6 +116,7 @@ impl Run {
             calling: Cell::new(0),
             immediate: Cell::new(0),
             keyless: Cell::new(0),
+            requests: Cell::new(0),
             frames: RefCell::default(),
             doom: RefCell::default(),
             waiting: RefCell::default(),

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use weir_library::Sent;
 use weir_log::{Clock, CommitError, Hint, Log, LogError, TopicInfo};
 use weir_schema::{
     At, CatalogVersion, FunctionName, Millis, Offset, Op, Receipt, StateKey, StateRange, TableName, TopicId,
@@ -84,6 +85,23 @@ impl Session {
         self.record("call", invocation.child(call.id), parent, call.started, |span| {
             span.attributes = vec![("weir.function", call.function.to_string())];
             span.error = call.error.map(str::to_owned);
+        });
+    }
+
+    /// Records the span of a request to another server, in the invocation whose span is `invocation`.
+    pub fn record_sent(&self, invocation: TraceContext, parent: u64, request: &Sent<'_>) {
+        let parent = if parent == 0 { invocation.span_id } else { parent };
+        self.record("http", invocation.child(request.span), parent, request.started, |span| {
+            span.kind = SpanKind::Client;
+            span.attributes = vec![
+                ("http.request.method", request.method.to_owned()),
+                ("server.address", request.host.to_owned()),
+                ("url.path", request.path.to_owned()),
+            ];
+            if let Some(status) = request.status {
+                span.attributes.push(("http.response.status_code", status.to_string()));
+            }
+            span.error.clone_from(&request.error);
         });
     }
 

@@ -12,7 +12,7 @@ pub struct Span {
     pub context: TraceContext,
     /// The span that it is a child of; 0: none.
     pub parent: u64,
-    /// `request`, `invoke`, `call`, `append`, `commit` or `deliver`.
+    /// `request`, `invoke`, `call`, `http`, `append`, `commit` or `deliver`.
     pub name: &'static str,
     /// Which side of a conversation it is.
     pub kind: SpanKind,
@@ -37,6 +37,8 @@ pub enum SpanKind {
     Consumer,
     /// It appends events.
     Producer,
+    /// It asks another server.
+    Client,
     /// Neither.
     Internal,
 }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use weir_library::{Sent, Services};
 use weir_schema::{
     At, FunctionName, InvocationId, Millis, Offset, Partitioner, Records, StateKey, StateRange, TopicId,
     TopicName, TraceContext,
@@ -30,6 +31,8 @@ pub struct TestHost {
     pub env: RefCell<HashMap<String, String>>,
     /// Level, message, fields and place of each line.
     pub lines: RefCell<Vec<(LogLevel, String, String, String)>>,
+    /// Requests that were sent: the callee that sent each, its method, host, path, and the answer's status.
+    pub sent: RefCell<Vec<(u64, String, Option<u16>)>>,
     /// Keys that were read.
     pub reads: RefCell<Vec<String>>,
     /// Immediate appends: their numbers and events.
@@ -154,6 +157,11 @@ impl Host for TestHost {
         ));
     }
 
+    fn sent(&self, parent: u64, request: &Sent<'_>) {
+        let Sent { method, host, path, status, .. } = request;
+        self.sent.borrow_mut().push((parent, format!("{method} {host} {path}"), *status));
+    }
+
     fn chain(&self) -> Answer<String> {
         Answer::Now("orders/0/17 ← on_order ← orders/0/16".to_owned())
     }
@@ -174,8 +182,14 @@ impl Bench {
     /// A project of these sources by path, on a worker of its own.
     #[must_use]
     pub fn new(sources: &[(&str, &str)]) -> Self {
-        let watchdog = Watchdog::start().expect("a thread");
-        let worker = Worker::new(&WorkerOptions::new(watchdog)).expect("a VM");
+        Self::with_services(sources, Services::default())
+    }
+
+    /// The same, with services of the test's own.
+    #[must_use]
+    pub fn with_services(sources: &[(&str, &str)], services: Services) -> Self {
+        let options = WorkerOptions::new(Watchdog::start().expect("a thread"));
+        let worker = Worker::new(&WorkerOptions { services: Arc::new(services), ..options }).expect("a VM");
         Self { worker, code: Arc::new(Code::from_sources(sources.iter().copied())), host: TestHost::new() }
     }
 

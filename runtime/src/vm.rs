@@ -169,7 +169,16 @@ impl Shared {
         env.raw_set("_G", &env)?;
         env.set_safeenv(true);
         let loaded = lua.create_table()?;
-        Ok(Frame { function, root: 0, may_yield: true, env, loaded, has_replaced: false, raised: None })
+        Ok(Frame {
+            function,
+            root: 0,
+            may_yield: true,
+            env,
+            loaded,
+            has_replaced: false,
+            raised: None,
+            shape: None,
+        })
     }
 
     /// A file's main chunk as new: no upvalue, no global is shared with another instance.

@@ -172,7 +172,7 @@ async fn a_loop_over_ctx_meets_every_field_that_it_has() {
       end";
     let bench = Bench::new(&[("app/main.lua", source)]);
     let mut invocation = invocation("main", "");
-    let replay = ReplayContext { name: "mend".into(), mode: "in-place" };
+    let replay = ReplayContext { name: "mend".into(), mode: "in-place", allow_http: [].into() };
     for (origin, replay, expected) in [
         (Origin::Call, None, "attempt function_name id trace_id"),
         (

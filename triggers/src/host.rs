@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::{LogError, all_rows};
-use weir_runtime::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Session, TopicRef};
+use weir_runtime::{
+    Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLine, Sent, Session, TopicRef,
+};
 use weir_schema::{
     At, Cause, InvocationId, Millis, Offset, Records, Source, StateKey, StateRange, TraceContext, TxnId,
 };
@@ -81,6 +83,10 @@ impl Host for TriggerHost {
 
     fn called(&self, call: &CalledFunction<'_>) {
         self.session.record_call(self.trace, call);
+    }
+
+    fn sent(&self, parent: u64, request: &Sent<'_>) {
+        self.session.record_sent(self.trace, parent, request);
     }
 
     fn chain(&self) -> Answer<String> {

@@ -288,7 +288,11 @@ impl Replays {
         let mut settings = live.map(|t| t.settings.clone()).unwrap_or_default();
         settings.retry.attempts = settings.retry.attempts.min(ATTEMPTS);
         settings.on_exhausted = OnExhausted::Hold;
-        let context = ReplayContext { name: record.name.clone(), mode: record.mode.as_str() };
+        let context = ReplayContext {
+            name: record.name.clone(),
+            mode: record.mode.as_str(),
+            allow_http: record.allow_http.clone().into(),
+        };
         Ok(Trigger {
             topic: record.topic.clone(),
             name: record.function.clone(),

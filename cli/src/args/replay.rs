@@ -40,7 +40,7 @@ pub(crate) struct Replay {
     /// Commit appends too
     #[arg(long)]
     pub(crate) emit: bool,
-    /// Hosts that functions may send requests to (comes with a later version)
+    /// A host that functions may send requests to; once for each, none without it
     #[arg(long, value_name = "HOST")]
     pub(crate) allow_http: Vec<String>,
     /// Its name [default: the function's and a number]

@@ -30,6 +30,7 @@ pub(super) fn run(global: &Global, dir: Option<&Path>) -> anyhow::Result<()> {
     findings.extend(code.errors().iter().map(Finding::of));
     let routes = routes(&project, &code, &mut findings);
     triggers(&project, &code, &routes, &mut findings);
+    findings.extend(project.outbound().err().map(|error| mistake(Some(CONFIG), format!("{error:#}"))));
     for finding in &findings {
         output::line(&if global.json { finding.to_json() } else { finding.to_string() });
     }

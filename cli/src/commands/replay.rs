@@ -25,9 +25,6 @@ pub(super) async fn run(api: &Api, replay: &Replay, json: bool) -> anyhow::Resul
     if let Some(action) = &replay.action {
         return act(api, action, json).await;
     }
-    if !replay.allow_http.is_empty() {
-        bail!("--allow-http comes with a later version: functions make no HTTP requests yet");
-    }
     if replay.shadow {
         bail!("{SHADOW_IS_LATER}");
     }
@@ -99,6 +96,7 @@ fn body(replay: &Replay, mode: Option<&str>) -> Value {
         "key": replay.key,
         "rate": replay.rate,
         "emit": replay.emit,
+        "allow_http": replay.allow_http,
         "name": replay.name,
     })
 }

@@ -1,12 +1,12 @@
 use super::*;
 use crate::testing::Project;
-use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, LogStorage, OnExhausted, Retry};
+use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, LogStorage, OnExhausted, Outbound, Retry};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
 use weir_schema::testing::assert_golden;
-use weir_schema::{Partitioner, Position};
+use weir_schema::{Partitioner, Place, Position};
 
 const TEMPLATE: &str = include_str!("../../tests/fixtures/spacer-template.yml");
 const FULL: &str = include_str!("../../tests/fixtures/full.yml");
@@ -94,6 +94,15 @@ fn what_the_file_says_is_what_the_configuration_holds() {
     assert_eq!(config.limits.body, ByteSize(1_000_000));
     assert!(config.http.trusts([10, 1, 2, 3].into()) && !config.http.trusts([11, 1, 2, 3].into()));
     assert_eq!(config.http.cors.origins, CorsOrigins::These(vec!["https://shop.example".to_owned()]));
+    let outbound = Outbound {
+        allow: vec![Place::Host("api.example.com".to_owned()), "203.0.113.0/24".parse().expect("a network")],
+        deny: vec![Place::Host("*.evil.example".to_owned())],
+        private: Some(vec!["10.1.0.0/16".parse().expect("a network")]),
+        ca: Some("secrets/ca.pem".into()),
+        timeout: Duration::from_secs(5),
+        max_body: ByteSize(1 << 20),
+    };
+    assert_eq!(config.outbound, outbound);
     assert_eq!(config.admin.token, Some(Secret::new("t0ken")));
     assert_eq!(config.health.map(|a| a.to_string()), Some("0.0.0.0:8080".to_owned()));
     assert_eq!(config.data_dir, Path::new("/var/lib/shop"));
@@ -266,7 +275,7 @@ fn a_function_says_how_many_requests_run_it_at_once_and_how_many_wait() {
 fn secrets_show_nowhere() {
     let project = full();
     let loaded = project.load().expect("valid");
-    assert_eq!(project.entry("weir.admin.token"), "*** (config/application.yml:29)");
+    assert_eq!(project.entry("weir.admin.token"), "*** (config/application.yml:30)");
     assert!(!format!("{loaded:?}").contains("t0ken"), "the token shows in Debug");
     assert!(!format!("{loaded:?}").contains("k3y"), "a variable shows in Debug");
     let project = weir("").variable("WEIR_ADMIN_TOKEN", "s3cret");
@@ -429,4 +438,26 @@ proptest! {
     fn a_size_comes_back_from_its_text(bytes in any::<u64>()) {
         prop_assert_eq!(ByteSize(bytes).to_string().parse(), Ok(ByteSize(bytes)));
     }
+}
+
+#[test]
+fn functions_reach_private_networks_in_development_alone_unless_they_are_named() {
+    let private = |project: Project| project.config().outbound.private;
+    let production = |lines: &str| {
+        let storage = "logStorage: {production: {driver: memory}}\n";
+        weir(&format!("{storage}{lines}")).in_production()
+    };
+    let named = "weir: {outbound: {private: [10.0.0.0/8]}}\n";
+    assert_eq!(private(weir("")), None, "all of them");
+    assert_eq!(private(production("")), Some(Vec::new()));
+    for project in [weir(named), production(named)] {
+        assert_eq!(private(project), Some(vec!["10.0.0.0/8".parse().expect("a network")]));
+    }
+    assert_eq!(private(weir("weir: {outbound: {private: []}}\n")), Some(Vec::new()));
+}
+
+#[test]
+fn a_place_that_is_none_is_a_mistake_with_the_remedy() {
+    let mistakes = weir("weir: {outbound: {allow: [\"https://api.example.com/\"]}}\n").mistakes();
+    assert!(mistakes[0].contains("is no host, address or network"), "{mistakes:?}");
 }

@@ -81,9 +81,6 @@ async fn create(
 }
 
 async fn read(admin: &Admin, asked: Asked) -> Result<NewReplay, ApiError> {
-    if !asked.allow_http.is_empty() {
-        return Err(not_yet("HTTP requests of functions, and so allow_http,"));
-    }
     super::topics::find(admin, asked.topic.as_str()).await?;
     let is_trigger = admin.triggers.named(&format!("{}/{}", asked.topic, asked.function)).is_ok();
     let functions = admin.live.borrow().code.functions();
@@ -105,6 +102,7 @@ async fn read(admin: &Admin, asked: Asked) -> Result<NewReplay, ApiError> {
         key: asked.key,
         rate: asked.rate,
         emit: asked.emit,
+        allow_http: asked.allow_http,
         name: asked.name,
     })
 }

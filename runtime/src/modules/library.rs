@@ -6,7 +6,7 @@ use mlua::{MultiValue, Table, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_library::{MODULES, Services, Surroundings};
+use weir_library::{MODULES, Sent, Services, Surroundings};
 
 /// Puts the modules where the prelude finds them, to give their functions a Lua shape.
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
@@ -75,6 +75,28 @@ impl Surroundings for Call {
 
     fn may_go_on(&self) -> bool {
         self.run.may_go_on(&self.lua)
+    }
+
+    fn next_request(&self) -> u32 {
+        let n = self.run.requests.get();
+        self.run.requests.set(n + 1);
+        n
+    }
+
+    fn only_hosts(&self) -> Option<Arc<[String]>> {
+        self.run.invocation.replay.as_ref().map(|replay| replay.allow_http.clone())
+    }
+
+    fn span_id(&self) -> u64 {
+        fastrand::u64(1..)
+    }
+
+    fn traceparent(&self, span: u64) -> String {
+        self.run.invocation.trace.child(span).to_string()
+    }
+
+    fn sent(&self, request: &Sent<'_>) {
+        self.run.host.sent(self.run.calling.get(), request);
     }
 
     fn charge(&self, cpu: Duration) {

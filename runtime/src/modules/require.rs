@@ -7,6 +7,7 @@
 use super::{Call, Registry};
 use crate::code::CodeFile;
 use mlua::{Function, Value};
+use std::borrow::Cow;
 
 /// Weir's, whatever the project holds.
 const FIRST: [&str; 8] = ["flow", "topics", "cjson", "cjson.safe", "bit", "uuid", "ngx", "resty"];
@@ -69,7 +70,10 @@ fn get_loaded(call: &Call, name: &str) -> mlua::Result<Value> {
             let value: Value = loaded.raw_get(&*file.path)?;
             Ok(if value.as_table() == Some(call.shared.loading()) { Value::Nil } else { value })
         }
-        None => call.shared.native(name),
+        None => match call.shared.native(&native_name(name))? {
+            Value::Function(_) => loaded.raw_get(made_path(&native_name(name))),
+            module => Ok(module),
+        },
     }
 }
 
@@ -123,10 +127,31 @@ fn find(call: &Call, name: &str) -> mlua::Result<Found> {
 }
 
 fn weirs(call: &Call, name: &str) -> mlua::Result<Found> {
+    let name = &native_name(name);
     match call.shared.native(name)? {
         Value::Nil => error(format!("module {name:?} comes with a later version of Weir")),
+        Value::Function(make) => made(call, name, make),
         module => found(module),
     }
+}
+
+/// A module of which each function has its own: made when it is first required.
+fn made(call: &Call, name: &str, make: Function) -> mlua::Result<Found> {
+    let path = made_path(name);
+    match call.run.frame(|f| f.loaded.clone()).raw_get::<Value>(path.as_str())? {
+        Value::Nil => Ok((Value::Nil, Some(make), path, false)),
+        module => found(module),
+    }
+}
+
+/// Where a module that is made for each function is kept: under no file's path.
+fn made_path(name: &str) -> String {
+    format!("weir/{name}")
+}
+
+/// `resty/jwt` is `resty.jwt`.
+fn native_name(name: &str) -> Cow<'_, str> {
+    if name.starts_with("resty/") { name.replace('/', ".").into() } else { name.into() }
 }
 
 fn load(call: &Call, name: &str, file: &CodeFile, is_ours: bool) -> mlua::Result<Found> {

@@ -38,6 +38,51 @@ pub(crate) fn build(lua: &Lua, shared: &Shared, table: &Table) -> Result<Respons
     Ok(Response { status, headers, body: body.into(), is_json })
 }
 
+/// What a function said by `ngx` (see `ngx.lua`); none: it said nothing, and did not end by `ngx.exit`.
+pub(crate) fn said(shape: &Table, value: &Value) -> Option<Result<Response, String>> {
+    let read = || -> Result<Option<Response>, String> {
+        let (head, said) = read_shape(shape)?;
+        let has_ended = shape.raw_get::<Option<bool>>("has_ended").map_err(|e| e.to_string())?.is_some();
+        if said.is_empty() && !has_ended {
+            return Ok(None);
+        }
+        if !value.is_nil() {
+            return Err("it returned a value and used ngx.say: one of them is the response".to_owned());
+        }
+        Ok(Some(Response { body: said.into(), ..head }))
+    };
+    read().transpose()
+}
+
+/// The response around a value, where `ngx.status` or `ngx.header` say something of it; what a callee says of itself
+/// counts only if it is a failure.
+pub(crate) fn around(shape: &Table, json: &[u8], is_callee: bool) -> Result<Option<Response>, String> {
+    let (head, _) = read_shape(shape)?;
+    let is_plain = (200..300).contains(&head.status) && (is_callee || head.headers.is_empty());
+    if is_plain && (is_callee || head.status == 200) {
+        return Ok(None);
+    }
+    Ok(Some(Response { body: crate::outcome::envelope(json).into(), is_json: true, ..head }))
+}
+
+/// Status and headers, and what was said.
+fn read_shape(shape: &Table) -> Result<(Response, Vec<u8>), String> {
+    let field = |name: &str| shape.raw_get::<Value>(name).map_err(|e| e.to_string());
+    let status = match field("status")? {
+        Value::Nil => 200,
+        status => read_status(&status).map_err(|text| text.replace("response:", "ngx.status:"))?,
+    };
+    let headers =
+        read_headers(&field("headers")?).map_err(|text| text.replace("response:", "ngx.header:"))?;
+    let mut said = Vec::new();
+    if let Value::Table(parts) = field("said")? {
+        for part in parts.sequence_values::<mlua::LuaString>() {
+            said.extend_from_slice(&part.map_err(|e| e.to_string())?.as_bytes());
+        }
+    }
+    Ok((Response { status, headers, body: Vec::new().into(), is_json: false }, said))
+}
+
 fn read_status(status: &Value) -> Result<u16, String> {
     let number = status.as_f64().or_else(|| status.as_i64().map(|n| n as f64));
     let whole = number.filter(|n| n.fract() == 0.0 && (100.0..600.0).contains(n));

@@ -31,8 +31,16 @@ local function guard(ok, ...)
   return false, ...
 end
 
-function pcall(f, ...) return guard(rawpcall(f, ...)) end
-function xpcall(f, handler, ...) return guard(rawxpcall(f, handler, ...)) end
+-- `ngx.exit` raises this, and no function catches it: it ends here, in `drive`.
+local EXIT = freeze({})
+local function caught(ok, ...)
+  if ok then return ok, ... end
+  if rawequal((...), EXIT) then error(EXIT, 0) end
+  return guard(ok, ...)
+end
+
+function pcall(f, ...) return caught(rawpcall(f, ...)) end
+function xpcall(f, handler, ...) return caught(rawxpcall(f, handler, ...)) end
 
 -- Coroutines: where one waits for a host function, the whole invocation does.
 local function step(co, ok, v, ...)
@@ -43,10 +51,10 @@ local function check(ok, ...)
   if not ok then error((...), 0) end
   return ...
 end
-coroutine.resume = function(co, ...) return guard(step(co, resume(co, ...))) end
+coroutine.resume = function(co, ...) return caught(step(co, resume(co, ...))) end
 coroutine.wrap = function(f)
   local co = create(f)
-  return function(...) return check(guard(step(co, resume(co, ...)))) end
+  return function(...) return check(caught(step(co, resume(co, ...)))) end
 end
 
 -- Environments: those of the invocation, never those that invocations share.
@@ -341,7 +349,20 @@ for name, library in host.libraries do
   modules[name] = library.module
 end
 
+-- OpenResty's: `ngx` is one, what a function says with it is the function's; of the others each function has its own.
+function host.exit()
+  host.shape().has_ended = true
+  error(EXIT, 0)
+end
+modules.ngx = host.ngx(modules, nil, host)
+ngx = modules.ngx
+local factories = {}
+for name, script in host.scripts do
+  factories[name] = function() return script.chunk(modules, require, script.about) end
+end
+
 for _, module in modules do freeze(module) end
+for name, factory in factories do modules[name] = factory end
 -- `require "math"` is the same as `math`
 for _, name in { "bit32", "coroutine", "debug", "math", "os", "string", "table", "utf8" } do
   modules[name] = getfenv(1)[name]
@@ -458,11 +479,15 @@ local no_function = host.no_function
 -- begun.
 local function ended(ok, value, second)
   if ok then return true, value, second end
+  if rawequal(value, EXIT) then return true end
   return false, value, true
 end
 local function drive(main, args)
   local ok, handler = guard(rawxpcall(main, on_error))
-  if not ok then return false, handler, false end
+  if not ok then
+    if rawequal(handler, EXIT) then return true end
+    return false, handler, false
+  end
   if type(handler) ~= "function" then return false, select(2, no_function(type(handler))), false end
   return ended(guard(rawxpcall(handler, on_error, args, setmetatable({}, ctx_mt))))
 end

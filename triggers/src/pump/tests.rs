@@ -57,7 +57,7 @@ fn trigger(group: &str, replay: Option<ReplayRun>) -> Arc<Trigger> {
 
 fn replay() -> ReplayRun {
     ReplayRun {
-        context: ReplayContext { name: "again".to_owned(), mode: "in-place" },
+        context: ReplayContext { name: "again".to_owned(), mode: "in-place", allow_http: [].into() },
         emit: false,
         key: None,
         to: vec![Offset(EVENTS)],

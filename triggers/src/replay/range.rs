@@ -27,6 +27,8 @@ pub struct NewReplay {
     pub rate: Option<NonZeroU32>,
     /// Whether appends are committed.
     pub emit: bool,
+    /// The hosts that its functions may send requests to.
+    pub allow_http: Vec<String>,
     /// 1 to 64 of `A-Z a-z 0-9 . _ -`; none: the function's name and a number.
     pub name: Option<String>,
 }
@@ -158,6 +160,7 @@ pub(super) fn record(
         key: new.key.clone(),
         rate: new.rate,
         emit: new.emit,
+        allow_http: new.allow_http.clone(),
         live: plan.live.filter(|_| in_place),
         created: session.clock().now(),
         ended: None,
@@ -201,6 +204,7 @@ mod tests {
             key: None,
             rate: None,
             emit: false,
+            allow_http: Vec::new(),
             name: name.map(str::to_owned),
         }
     }

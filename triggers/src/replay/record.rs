@@ -91,6 +91,9 @@ pub struct Record {
     pub rate: Option<NonZeroU32>,
     /// Whether appends are committed.
     pub emit: bool,
+    /// The hosts that its functions may send requests to.
+    #[serde(default)]
+    pub allow_http: Vec<String>,
     /// The live trigger that stands still meanwhile.
     pub live: Option<GroupName>,
     /// When it was asked for.

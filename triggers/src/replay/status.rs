@@ -29,6 +29,8 @@ pub struct ReplayStatus {
     pub key: Option<String>,
     /// Whether appends are committed.
     pub emit: bool,
+    /// The hosts that its functions may send requests to.
+    pub allow_http: Vec<String>,
     /// Events handled or parked.
     pub done: u64,
     /// Events of the range.
@@ -105,6 +107,7 @@ impl Replays {
             to: record.to,
             key: record.key,
             emit: record.emit,
+            allow_http: record.allow_http.clone(),
             rate_limit: record.rate.map(std::num::NonZeroU32::get),
             error: record.error,
             created: record.created.to_rfc3339(),

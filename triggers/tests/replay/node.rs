@@ -200,6 +200,7 @@ pub(crate) fn asked(name: &str) -> NewReplay {
         key: None,
         rate: None,
         emit: false,
+        allow_http: Vec::new(),
         name: Some(name.to_owned()),
     }
 }

@@ -1,0 +1,3 @@
+-- resty.random: always from the system's randomness.
+local weir = ...
+return { bytes = function(length) return weir.crypto.random_bytes(length) end }
