@@ -240,13 +240,13 @@ function ngx.send_headers() return 1 end
 function ngx.exit(status)
   local response = shape()
   if status >= 300 or not response.status and status >= 200 then response.status = status end
-  return host.exit()
+  return host.ngx_exit()
 end
 
 function ngx.redirect(uri, status)
   local response = shape()
   response.headers.location, response.status = uri, status or 302
-  return host.exit()
+  return host.ngx_exit()
 end
 
 local function header_name(name) return (string.gsub(string.lower(name), "_", "-")) end

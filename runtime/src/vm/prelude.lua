@@ -350,7 +350,7 @@ for name, library in host.libraries do
 end
 
 -- OpenResty's: `ngx` is one, what a function says with it is the function's; of the others each function has its own.
-function host.exit()
+function host.ngx_exit()
   host.shape().has_ended = true
   error(EXIT, 0)
 end
