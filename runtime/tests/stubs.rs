@@ -25,6 +25,11 @@ async fn a_stub_names_all_that_its_module_has_and_nothing_else() {
     }
 }
 
+/// As it stands behind an arrow.
+fn shown(line: &str) -> String {
+    line.replace('\t', " ").replace('\n', "\\n").replace('\r', "\\r")
+}
+
 #[tokio::test]
 async fn the_examples_of_the_stubs_do_what_they_show() {
     let mut wrong = Vec::new();
@@ -37,7 +42,7 @@ async fn the_examples_of_the_stubs_do_what_they_show() {
             for (n, line) in (1..).zip(example.lines()) {
                 let Some((_, expected)) = line.split_once(" --> ") else { continue };
                 let place = format!("app/main.lua:{n}");
-                let lines = printed.iter().filter(|l| l.3 == place).map(|l| l.1.replace('\t', " "));
+                let lines = printed.iter().filter(|l| l.3 == place).map(|l| shown(&l.1));
                 let lines: Vec<_> = lines.collect();
                 if lines != [expected] {
                     wrong.push(format!("{}: {line}\n  but: {lines:?}", stub.name));
