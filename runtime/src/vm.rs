@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_library::Services;
+use weir_library::{Chance, Services};
 use weir_schema::FunctionName;
 
 /// How many coroutines are kept to be used again: about as many as functions run at once on a busy worker.
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) json: Json,
     pub(crate) response: Table,
     pub(crate) services: Arc<Services>,
+    /// Random numbers that nobody can tell.
+    pub(crate) chance: RefCell<Chance>,
     drive: RefCell<Option<(Function, Function)>>,
     /// Weir's modules by name.
     natives: RefCell<Option<Table>>,
@@ -67,6 +69,7 @@ impl Vm {
             json,
             response,
             services: options.services.clone(),
+            chance: RefCell::new(Chance::of_system().map_err(mlua::Error::external)?),
             drive: RefCell::default(),
             natives: RefCell::default(),
             base: RefCell::default(),

@@ -176,6 +176,24 @@ buffer.create = function(n)
   return buffer_create(n)
 end
 
+-- In a trigger the clock and chance are those of the event, and chance is never another invocation's.
+local now, chance, reseed, floor = host.now, host.chance, host.reseed, math.floor
+local os_time, os_date = os.time, os.date
+os.time = function(t) return t == nil and now() or os_time(t) end
+os.date = function(form, t) return os_date(form, t or now()) end
+math.random = function(m, n)
+  if m == nil then return chance() end
+  if n == nil then m, n = 1, m end
+  if type(m) ~= "number" or type(n) ~= "number" then error("math.random: numbers expected", 2) end
+  m, n = floor(m), floor(n)
+  if not (m <= n) then error("invalid argument #2 to 'random' (interval is empty)", 2) end
+  return m + floor(chance() * (n - m + 1))
+end
+math.randomseed = function(seed)
+  if type(seed) ~= "number" then error("math.randomseed: a number expected", 2) end
+  reseed(seed)
+end
+
 os.getenv = function(name) return settle(host.getenv(name)) end
 os.exit = function(code) return settle(host.exit(code)) end
 
