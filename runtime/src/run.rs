@@ -3,6 +3,7 @@
 use crate::failure::Level;
 use crate::interrupt;
 use crate::journal::{Journal, Mark};
+use crate::json::Cjson;
 use crate::watchdog::{Pulse, SLICE};
 use crate::{Code, EventContext, Failure, FailureKind, Host, HostError, Invocation, Limits, Origin};
 use mlua::{MultiValue, Table, Value};
@@ -49,6 +50,8 @@ pub(crate) struct Frame {
     /// Whether `package.loaded` was written to.
     pub(crate) has_replaced: bool,
     pub(crate) raised: Option<Raised>,
+    /// What it has set of `cjson`.
+    pub(crate) cjson: Cjson,
     /// What it answers by `ngx`.
     pub(crate) shape: Option<Table>,
 }

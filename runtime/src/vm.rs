@@ -3,7 +3,7 @@
 use crate::code::CodeFile;
 use crate::heap::Heap;
 use crate::interrupt::{self, Arm};
-use crate::json::Json;
+use crate::json::{Cjson, Json};
 use crate::run::{Frame, Memory, Run};
 use crate::turns::Turns;
 use crate::watchdog::Pulse;
@@ -180,6 +180,7 @@ impl Shared {
             loaded,
             has_replaced: false,
             raised: None,
+            cjson: Cjson::default(),
             shape: None,
         })
     }
