@@ -142,6 +142,7 @@ fn limits(limits: &weir_config::Limits) -> weir_runtime::Limits {
         output: bytes(limits.output),
         event: bytes(limits.event),
         hops: limits.hops.get(),
+        is_seeded: limits.determinism == weir_config::Determinism::Seeded,
         ..weir_runtime::Limits::default()
     }
 }

@@ -1,4 +1,4 @@
-//! `weir dev`: a save under `app/`, `lib/` or `config/` is served at once.
+//! `weir dev`: a save under `app/`, `lib/`, `templates/` or `config/` is served at once.
 
 use crate::node::{self, Node, load};
 use crate::project::{CONFIG, Project};
@@ -41,7 +41,7 @@ pub(crate) fn watch(
             sender.try_send(()).ok();
         }
     };
-    let folders = ["app", "lib", "config"].map(|f| project.root.join(f));
+    let folders = ["app", "lib", "templates", "config"].map(|f| project.root.join(f));
     let folders: Vec<_> = folders.into_iter().filter(|f| f.is_dir()).collect();
     let watching = Watching::start(&folders, poll, told)?;
     let reloader = Reloader {

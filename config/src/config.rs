@@ -213,6 +213,17 @@ pub struct Limits {
     pub event: ByteSize,
     /// Appends by triggers that follow from each other.
     pub hops: NonZeroU32,
+    /// By whose clock it runs.
+    pub determinism: Determinism,
+}
+
+/// Whose clock and random numbers a trigger's functions see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Determinism {
+    /// Those of the event: the same for each run of it.
+    Seeded,
+    /// The machine's.
+    Real,
 }
 
 /// The HTTP edge.

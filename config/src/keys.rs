@@ -329,6 +329,20 @@ pub const KEYS: &[Key] = &[
         "How many requests may wait for that; the next one is answered with 503 and `Retry-After`",
         "0",
     ),
+    key(
+        "weir.functions.*.determinism",
+        "`seeded` or `real`",
+        Absent("that of `weir.determinism`"),
+        "Whose clock and random numbers, for this function where it is a trigger's own",
+        "real",
+    ),
+    key(
+        "weir.determinism",
+        "`seeded` or `real`",
+        Value("seeded"),
+        "`seeded`: in a trigger `time.now`, `os.time`, `os.date`, `random`, `math.random` and `uuid` are made of the event (its topic, partition, offset and timestamp, and the function's name), so that an attempt or a replay computes what the first run computed. `real`: the machine's clock and random numbers that nobody can tell, as in requests. Never seeded: `time.wall`, `os.clock`, `random.secure`, `crypto.random_bytes`, the times of `cache` and of tokens",
+        "real",
+    ),
     // Edges.
     key(
         "weir.http.cors.origins",

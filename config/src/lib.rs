@@ -25,7 +25,7 @@ mod reference;
 mod testing;
 
 pub use config::{
-    Admin, Breaker, Config, Cors, CorsOrigins, Environment, FunctionSlots, Http, Limits, LogFormat,
+    Admin, Breaker, Config, Cors, CorsOrigins, Determinism, Environment, FunctionSlots, Http, Limits, LogFormat,
     LogStorage, OnExhausted, Outbound, Retry, Telemetry, Topic, Trigger, WriteProxy,
 };
 pub use input::{Flags, Input, Mode, Origin};

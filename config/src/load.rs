@@ -7,7 +7,7 @@ use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
 use crate::{
-    Config, Entry, Environment, FunctionSlots, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret,
+    Config, Determinism, Entry, Environment, FunctionSlots, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret,
     Telemetry, shape, yaml,
 };
 use log_storage::log_storage;
@@ -172,6 +172,7 @@ fn limits(reader: &mut Reader<'_>) -> Limits {
         body: reader.value("weir.limits.body", "").value,
         event: reader.value("weir.limits.event", "").value,
         hops: reader.value("weir.limits.hops", "").value,
+        determinism: reader.value("weir.determinism", "").value,
     }
 }
 
@@ -204,6 +205,9 @@ fn own_limits(reader: &mut Reader<'_>, name: &str, all: Limits) -> Limits {
         wall: reader.said("weir.functions.*.wall", name).map_or(all.wall, |said| said.value),
         memory: reader.said("weir.functions.*.memory", name).map_or(all.memory, |said| said.value),
         output: reader.said("weir.functions.*.output", name).map_or(all.output, |said| said.value),
+        determinism: reader
+            .said("weir.functions.*.determinism", name)
+            .map_or(all.determinism, |said| said.value),
         ..all
     }
 }
@@ -225,6 +229,7 @@ fn slots(reader: &mut Reader<'_>, name: &str) -> Option<FunctionSlots> {
     }
 }
 
+words!(Determinism: "seeded" => Self::Seeded, "real" => Self::Real);
 words!(LogFormat: "pretty" => Self::Pretty, "json" => Self::Json);
 
 fn telemetry(reader: &mut Reader<'_>) -> Telemetry {

@@ -28,6 +28,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Triggers", "weir.triggers"),
     ("Limits", "weir.limits"),
     ("Limits of one function", "weir.functions"),
+    ("Determinism", "weir.determinism"),
     ("HTTP", "weir.http"),
     ("Requests of functions", "weir.outbound"),
     ("Admin API", "weir.admin"),

@@ -13,7 +13,7 @@
 --- print(random.int(3, 3)) --> 3
 ---
 --- local dice = random.seeded("table 7")
---- print(dice:int(1, 6), dice:int(1, 6), dice:int(1, 6)) --> 2 2 3
+--- print(dice:int(1, 6), dice:int(1, 6), dice:int(1, 6)) --> 6 5 3
 --- ```
 ---@class random
 local random = {}

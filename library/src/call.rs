@@ -137,7 +137,20 @@ impl Call {
         s: &LuaString,
         work: impl FnOnce(&[u8]) -> T + Send + 'static,
     ) -> Done<T> {
-        if s.as_bytes().len() <= FEW {
+        self.apart_beyond(FEW, s, work).await
+    }
+
+    /// As [`Call::apart`], where up to `few` bytes are few.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn apart_beyond<T: Send + 'static>(
+        &self,
+        few: usize,
+        s: &LuaString,
+        work: impl FnOnce(&[u8]) -> T + Send + 'static,
+    ) -> Done<T> {
+        if s.as_bytes().len() <= few {
             return Ok(work(&s.as_bytes()));
         }
         let bytes = s.as_bytes().to_vec();

@@ -3,6 +3,9 @@
 //! They keep state (an alg whitelist, a leeway, what `ngx.say` has said), so each function gets its own, but of `ngx`,
 //! whose state is with the function that runs.
 
+/// What these are made of, and nobody else is given.
+pub const NATIVE: &str = "ngx.native";
+
 /// A module that is written in Lua.
 #[derive(Clone, Copy, Debug)]
 pub struct Script {

@@ -2,10 +2,10 @@
 
 use crate::Chance;
 use crate::call::{Call, Done, Pace, misuse};
+use crate::chance::unit;
 use crate::registry::Registry;
 use data_encoding::{BASE32HEX_NOPAD, BASE64, Encoding, HEXLOWER};
 use mlua::{AnyUserData, FromLua, FromLuaMulti, IntoLuaMulti, Lua, LuaString, Table, Value};
-use sha2::{Digest as _, Sha256};
 
 /// What may be asked for at once: bytes, or characters.
 const MOST: usize = 1 << 20;
@@ -27,9 +27,7 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     both.add_later("shuffle", shuffle)?;
     to.add("id", |call, (): ()| Ok(id(call)))?;
     let made = metatable.clone();
-    to.add("seeded", move |call, seed: LuaString| {
-        make(call, &made, Chance::of_seed(Sha256::digest(&*seed.as_bytes()).into()))
-    })?;
+    to.add("seeded", move |call, seed: LuaString| make(call, &made, Chance::of(&[&seed.as_bytes()])))?;
     to.add("secure", move |call, (): ()| {
         let chance = Chance::of_system()?;
         make(call, &metatable, chance)
@@ -99,7 +97,7 @@ impl Source {
 
     /// From 0 up to, and not, 1.
     fn float(&self, call: &Call) -> Done<f64> {
-        Ok((self.next(call)? >> 11) as f64 / WHOLE as f64)
+        Ok(unit(self.next(call)?))
     }
 
     /// One of `n` numbers from 0, each as likely as the others.

@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Done, Fault, Pace, misuse};
 use crate::registry::Registry;
-use mlua::{LuaString, Table};
+use mlua::{LuaString, Table, Value};
 use quick_cache::sync::Cache;
 use regex::bytes::{Captures, Regex, RegexBuilder};
 use std::sync::Arc;
@@ -100,6 +100,25 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     })?;
     to.add_later("replace", replace)?;
     to.add_later("split", split)
+}
+
+/// What `ngx.re` is made of, which needs to know where matches stand.
+pub(crate) fn install_spans(to: &Registry<'_>) -> mlua::Result<()> {
+    type Asked = (LuaString, String, usize, Option<usize>);
+    to.add_later("spans", |call: Call, (s, pattern, init, limit): Asked| async move {
+        if let Err(error) = call.services().patterns.compiled(&pattern) {
+            return Ok((None, Value::String(call.text(error)?)));
+        }
+        let found = all(&call, &s, &pattern, start(Some(init)), limit.unwrap_or(usize::MAX)).await?;
+        let (list, mut pace) = (call.list()?, Pace::new(&call));
+        for groups in found.matches.chunks(found.names.len()) {
+            let at = |group: &Option<(u32, u32)>| group.map_or([0, 0], |(from, to)| [from + 1, to]);
+            list.raw_push(call.lua.create_sequence_from(groups.iter().flat_map(at))?)?;
+            pace.step().await?;
+        }
+        let names = (0_u32..).zip(&found.names).filter_map(|(n, name)| Some((n, name.as_deref()?)));
+        Ok((Some(list), Value::Table(call.lua.create_table_from(names)?)))
+    })
 }
 
 /// Where Lua's `init` points, from 0.

@@ -4,12 +4,14 @@ use crate::cache::Values;
 use crate::http::Outbound;
 use crate::jwt::JwksCache;
 use crate::re::Patterns;
+use crate::template::Templates;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Made once by the process, and given to its workers.
 #[derive(Debug)]
 pub struct Services {
     pub(crate) patterns: Patterns,
+    pub(crate) templates: Templates,
     pub(crate) values: Values,
     pub(crate) outbound: Outbound,
     pub(crate) jwks: JwksCache,
@@ -23,6 +25,7 @@ impl Services {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             patterns: Patterns::default(),
+            templates: Templates::default(),
             values: Values::default(),
             outbound,
             jwks: JwksCache::default(),

@@ -6,7 +6,7 @@
 mod parse;
 mod render;
 
-pub use render::{index, page};
+pub use render::{assistants, index, page};
 
 macro_rules! stubs {
     ($($name:literal),* $(,)?) => {
@@ -16,8 +16,34 @@ macro_rules! stubs {
 
 /// Module and text of every stub, by name.
 pub const STUBS: &[(&str, &str)] = stubs![
-    "base64", "cache", "crypto", "env", "hex", "http", "jwt", "random", "re", "router", "strings", "time",
-    "url", "uuid",
+    "base64",
+    "bit",
+    "cache",
+    "cjson",
+    "cjson.safe",
+    "crypto",
+    "csv",
+    "ctx",
+    "env",
+    "flow",
+    "hex",
+    "http",
+    "json",
+    "jwt",
+    "log",
+    "random",
+    "re",
+    "response",
+    "router",
+    "state",
+    "strings",
+    "template",
+    "time",
+    "topics",
+    "url",
+    "uuid",
+    "xml",
+    "yaml",
 ];
 
 /// What a stub says.
@@ -64,6 +90,16 @@ pub struct Named {
     pub about: String,
 }
 
+/// All stubs, read.
+///
+/// # Panics
+/// Never: a test reads them all.
+pub fn all() -> impl Iterator<Item = Stub> {
+    STUBS.iter().map(|(name, text)| {
+        Stub::parse(text).unwrap_or_else(|error| panic!("library/lua/{name}.lua: {error}"))
+    })
+}
+
 impl Stub {
     /// Reads a stub. The error names the line.
     ///
@@ -77,7 +113,9 @@ impl Stub {
     pub fn members(&self) -> impl Iterator<Item = &str> {
         let own = self.name.rsplit('.').next().unwrap_or(&self.name);
         let items = self.items.iter().filter(|item| !matches!(item.kind, Kind::Class(_)));
-        items.filter_map(move |item| item.name.strip_prefix(own)?.strip_prefix('.'))
+        items.filter_map(move |item| {
+            Some(item.name.strip_prefix(own)?.strip_prefix('.')?.trim_end_matches('?'))
+        })
     }
 
     /// The Lua code between fences, of the module and of its items.

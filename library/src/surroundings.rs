@@ -1,6 +1,6 @@
 //! What a library needs of the invocation that uses it.
 
-use crate::Services;
+use crate::{Files, Services};
 use mlua::{Table, Value};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +48,9 @@ pub trait Surroundings {
 
     /// A variable that functions may see.
     fn env(&self, name: &str) -> Option<String>;
+
+    /// The files of the project, in the version that runs.
+    fn files(&self) -> Arc<dyn Files>;
 
     /// Reads JSON; `null` is [`Value::NULL`]. The inner error says what is wrong with the text.
     ///

@@ -246,7 +246,7 @@ fn raised(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, error: &Value, ha
 fn shown(lua: &Lua, shared: &Shared, error: &Value, kind: FailureKind) -> Failure {
     let text = match error {
         Value::String(text) => crate::json::lossy(text),
-        other => match shared.json.to_vec(lua, other, Style::Cjson) {
+        other => match shared.json.to_vec(lua, other, Style::CJSON) {
             Ok(Ok(json)) => {
                 let message = String::from_utf8_lossy(&json).into_owned();
                 let mut failure = Failure::new(kind, message);

@@ -25,6 +25,8 @@ pub struct Code {
     modules: HashMap<String, (usize, Arc<CodeFile>)>,
     /// Modules of Weir's own that are written in Lua, by the names that `require` knows them by.
     library: BTreeMap<String, Arc<CodeFile>>,
+    /// Texts below `templates/`, by path.
+    texts: BTreeMap<String, Arc<str>>,
     version: Arc<str>,
     mistakes: Vec<CodeError>,
     /// Functions whose arguments held an integer beyond 2^53, warned of once.
@@ -57,7 +59,7 @@ pub struct CodeError {
 }
 
 impl Code {
-    /// Reads and compiles every `*.lua` below `root`. Mistakes are kept, file by file: see [`Code::errors`]. Does
+    /// Reads and compiles every `*.lua` below `root`, and reads the templates. Mistakes are kept, file by file: see [`Code::errors`]. Does
     /// file I/O and some ms of work per file: call it off the workers.
     #[must_use]
     pub fn load(root: &Path) -> Self {
@@ -80,10 +82,18 @@ impl Code {
     fn build(sources: Sources, old: Option<&Self>) -> Self {
         let mut version = Xxh3::new();
         let mut files = BTreeMap::new();
+        let mut texts = BTreeMap::new();
         let mut mistakes = sources.mistakes;
         for (path, source) in sources.files {
             let hash = hash_of(&path, &source);
             version.update(&hash.to_le_bytes());
+            if is_template(&path) {
+                match String::from_utf8(source) {
+                    Ok(text) => drop(texts.insert(path, text.into())),
+                    Err(_) => mistakes.push(mistake(&path, "a template is text in UTF-8".to_owned())),
+                }
+                continue;
+            }
             let kept = old.and_then(|o| o.files.get(path.as_str())).filter(|f| f.hash == hash).cloned();
             let file = kept.unwrap_or_else(|| Arc::new(CodeFile::compile(path, source, hash)));
             mistakes.extend(file.compiled.as_ref().err().cloned());
@@ -98,6 +108,7 @@ impl Code {
             modules: modules_of(&files),
             files,
             library: BTreeMap::new(),
+            texts,
             version,
             mistakes,
             warned: Mutex::default(),
@@ -191,6 +202,16 @@ impl Code {
     }
 }
 
+impl weir_library::Files for Code {
+    fn version(&self) -> &str {
+        &self.version
+    }
+
+    fn text(&self, path: &str) -> Option<&str> {
+        self.texts.get(path).map(|text| &**text)
+    }
+}
+
 impl CodeFile {
     fn compile(path: String, source: Vec<u8>, hash: u128) -> Self {
         let compiled = compile(&source).map(Arc::from).map_err(|(line, message)| {
@@ -276,7 +297,15 @@ fn modules_of(files: &BTreeMap<Arc<str>, Arc<CodeFile>>) -> HashMap<String, (usi
 
 fn bad_name(path: &str) -> Option<CodeError> {
     let error = function_of(path)?.err()?;
-    Some(CodeError { file: path.to_owned(), line: None, message: error.to_string(), frame: String::new() })
+    Some(mistake(path, error.to_string()))
+}
+
+fn mistake(file: &str, message: String) -> CodeError {
+    CodeError { file: file.to_owned(), line: None, message, frame: String::new() }
+}
+
+fn is_template(path: &str) -> bool {
+    path.starts_with("templates/")
 }
 
 fn hash_of(path: &str, source: &[u8]) -> u128 {
@@ -291,7 +320,7 @@ struct Sources {
 
 impl Sources {
     fn mistake(&mut self, file: &str, message: String) {
-        self.mistakes.push(CodeError { file: file.to_owned(), line: None, message, frame: String::new() });
+        self.mistakes.push(mistake(file, message));
     }
 }
 
@@ -318,7 +347,7 @@ fn read_folder(root: &Path, below: &str, sources: &mut Sources) {
             if !is_link && !NO_CODE.contains(&name) && !name.starts_with('.') {
                 read_folder(root, &path, sources);
             }
-        } else if name.ends_with(".lua") {
+        } else if name.ends_with(".lua") || is_template(&path) {
             read_file(root, path, meta.len(), sources);
         }
     }

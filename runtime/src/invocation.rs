@@ -126,7 +126,7 @@ pub struct ReplayContext {
     pub allow_http: Arc<[String]>,
 }
 
-/// What one invocation, callees included, may use.
+/// What one invocation, callees included, may use, and by whose clock it runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// CPU time.
@@ -143,6 +143,8 @@ pub struct Limits {
     pub hops: u32,
     /// How deep `flow` calls may nest.
     pub depth: u32,
+    /// Whether in a trigger the clock and the random numbers are those of the event, the same for each run of it.
+    pub is_seeded: bool,
 }
 
 impl Default for Limits {
@@ -155,6 +157,7 @@ impl Default for Limits {
             event: 1 << 20,
             hops: 64,
             depth: 32,
+            is_seeded: true,
         }
     }
 }

@@ -34,7 +34,38 @@ pub(crate) enum Style {
     /// They are errors that name the path.
     Strict,
     /// As lua-cjson: number keys become text, holes become null, up to what it calls excessively sparse.
-    Cjson,
+    Cjson(Cjson),
+}
+
+impl Style {
+    /// lua-cjson as it is when nothing is set.
+    pub(crate) const CJSON: Self = Self::Cjson(Cjson::DEFAULT);
+}
+
+/// What code can set of lua-cjson.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Cjson {
+    /// Whether an empty table is `[]`.
+    pub(crate) empty_is_list: bool,
+    /// Whether a list that is excessively sparse is an object, not an error.
+    pub(crate) converts_sparse: bool,
+    /// A list is excessively sparse when its last index is larger than this many times the number of its items …
+    pub(crate) ratio: u32,
+    /// … and than this. With a ratio of 0 none is.
+    pub(crate) safe: u32,
+    /// Of a number that is not whole.
+    pub(crate) digits: u8,
+}
+
+impl Cjson {
+    const DEFAULT: Self =
+        Self { empty_is_list: false, converts_sparse: false, ratio: 2, safe: 10, digits: 14 };
+}
+
+impl Default for Cjson {
+    fn default() -> Self {
+        Self::DEFAULT
+    }
 }
 
 /// Why a text is no JSON.

@@ -1,5 +1,6 @@
 //! The host functions behind Weir's Lua modules; the prelude gives them their Lua shape.
 
+mod chance;
 mod context;
 mod encoding;
 mod flow;
@@ -32,6 +33,7 @@ pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     to.table.raw_set("on_error", on_error(lua)?)?;
     to.add("native_error", |call, error: Value| native_error(call, &error))?;
     to.add("no_function", |call, kind: String| no_function(call, &kind))?;
+    chance::install(&to)?;
     context::install(&to)?;
     encoding::install(&to)?;
     flow::install(&to)?;

@@ -3,15 +3,16 @@
 use crate::failure::Level;
 use crate::interrupt;
 use crate::journal::{Journal, Mark};
+use crate::json::Cjson;
 use crate::watchdog::{Pulse, SLICE};
-use crate::{Code, Failure, FailureKind, Host, HostError, Invocation, Limits};
+use crate::{Code, EventContext, Failure, FailureKind, Host, HostError, Invocation, Limits, Origin};
 use mlua::{MultiValue, Table, Value};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use weir_library::Waiting;
+use weir_library::{Chance, Waiting};
 use weir_schema::FunctionName;
 
 pub(crate) use weir_library::Answer as Answered;
@@ -49,6 +50,8 @@ pub(crate) struct Frame {
     /// Whether `package.loaded` was written to.
     pub(crate) has_replaced: bool,
     pub(crate) raised: Option<Raised>,
+    /// What it has set of `cjson`.
+    pub(crate) cjson: Cjson,
     /// What it answers by `ngx`.
     pub(crate) shape: Option<Table>,
 }
@@ -67,6 +70,10 @@ pub(crate) struct Run {
     pub(crate) keyless: Cell<u32>,
     /// Requests so far that may change something.
     pub(crate) requests: Cell<u32>,
+    /// The random numbers of its event, once they are asked for.
+    chance: RefCell<Option<Chance>>,
+    /// Those of `math.random` after `math.randomseed`.
+    pub(crate) dice: RefCell<Option<Chance>>,
     frames: RefCell<Vec<Frame>>,
     /// The failure that ends the invocation, whatever the function does about it.
     doom: RefCell<Option<Failure>>,
@@ -117,6 +124,8 @@ impl Run {
             immediate: Cell::new(0),
             keyless: Cell::new(0),
             requests: Cell::new(0),
+            chance: RefCell::default(),
+            dice: RefCell::default(),
             frames: RefCell::default(),
             doom: RefCell::default(),
             waiting: RefCell::default(),
@@ -174,6 +183,40 @@ impl Run {
             self.doom(cpu_failure(self.limits()));
         }
         !self.is_doomed()
+    }
+
+    // --- time and chance, as the function sees them
+
+    /// From 1970: the time of its event, or the real one.
+    pub(crate) fn now(&self) -> Duration {
+        match self.seed() {
+            Some(event) => Duration::from_millis(u64::try_from(event.timestamp.0).unwrap_or(0)),
+            None => self.host.wall(),
+        }
+    }
+
+    /// The event that its clock and its random numbers are those of.
+    fn seed(&self) -> Option<&EventContext> {
+        match &self.invocation.origin {
+            Origin::Event(event) if self.limits().is_seeded => Some(event),
+            Origin::Event(_) | Origin::Http(_) | Origin::Call => None,
+        }
+    }
+
+    /// Draws from its random numbers: those of its event, else from `others`. A replay is another group and another
+    /// attempt, so neither counts; but two functions of one event do not draw the same.
+    pub(crate) fn draw<T>(&self, others: &RefCell<Chance>, draw: impl FnOnce(&mut Chance) -> T) -> T {
+        let Some(event) = self.seed() else { return draw(&mut others.borrow_mut()) };
+        let mut chance = self.chance.borrow_mut();
+        draw(chance.get_or_insert_with(|| {
+            Chance::of(&[
+                event.topic.as_str().as_bytes(),
+                &event.partition.to_le_bytes(),
+                &event.offset.0.to_le_bytes(),
+                &event.timestamp.0.to_le_bytes(),
+                self.invocation.function.as_str().as_bytes(),
+            ])
+        }))
     }
 
     // --- frames

@@ -3,7 +3,7 @@
 use crate::code::CodeFile;
 use crate::heap::Heap;
 use crate::interrupt::{self, Arm};
-use crate::json::Json;
+use crate::json::{Cjson, Json};
 use crate::run::{Frame, Memory, Run};
 use crate::turns::Turns;
 use crate::watchdog::Pulse;
@@ -13,7 +13,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use weir_library::Services;
+use weir_library::{Chance, Services};
 use weir_schema::FunctionName;
 
 /// How many coroutines are kept to be used again: about as many as functions run at once on a busy worker.
@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) json: Json,
     pub(crate) response: Table,
     pub(crate) services: Arc<Services>,
+    /// Random numbers that nobody can tell.
+    pub(crate) chance: RefCell<Chance>,
     drive: RefCell<Option<(Function, Function)>>,
     /// Weir's modules by name.
     natives: RefCell<Option<Table>>,
@@ -67,6 +69,7 @@ impl Vm {
             json,
             response,
             services: options.services.clone(),
+            chance: RefCell::new(Chance::of_system().map_err(mlua::Error::external)?),
             drive: RefCell::default(),
             natives: RefCell::default(),
             base: RefCell::default(),
@@ -177,6 +180,7 @@ impl Shared {
             loaded,
             has_replaced: false,
             raised: None,
+            cjson: Cjson::default(),
             shape: None,
         })
     }

@@ -1,9 +1,10 @@
 //! What a function is given, and how it answers: `args`, `ctx`, `response`.
 
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use weir_runtime::test_support::{Bench, invocation, value};
-use weir_runtime::{Args, EventContext, FailureKind, HttpContext, Origin, ReplayContext, Reply};
+use weir_runtime::{Args, EventContext, FailureKind, HttpContext, Invocation, Origin, ReplayContext, Reply};
 use weir_schema::{Headers, Millis, Offset, Op, TopicName};
 
 #[tokio::test]
@@ -111,6 +112,25 @@ fn event(act: &str) -> Origin {
         timestamp: Millis(1000),
         headers: headers.into(),
     }))
+}
+
+#[tokio::test]
+async fn the_stub_of_ctx_names_all_that_it_can_have_and_nothing_else() {
+    let source = "return function(_, ctx)
+        local names = {'deadline'}
+        for name in ctx do names[#names + 1] = name end
+        for _, name in {'reject', 'retry_after'} do if ctx[name] then names[#names + 1] = name end end
+        return names
+      end";
+    let bench = Bench::new(&[("app/main.lua", source)]);
+    let mut there = BTreeSet::new();
+    for origin in [request(), event("")] {
+        let replay = Some(ReplayContext { name: "r".into(), mode: "shadow" });
+        let names = value(&bench.run(&Invocation { origin, replay, ..invocation("main", "") }).await);
+        there.extend(serde_json::from_str::<Vec<String>>(&names).expect("a list of names"));
+    }
+    let stub = weir_library::stubs::all().find(|stub| stub.name == "ctx").expect("its stub");
+    assert_eq!(there, stub.members().map(str::to_owned).collect());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ weir_tests::on_each_log!(
     without_a_mode_the_three_are_explained_with_their_counts_and_nothing_runs,
     a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing,
     in_place_shows_counts_asks_and_runs_the_range_of_a_key_again,
+    a_replay_computes_the_times_and_ids_that_the_first_run_computed,
     appends_are_committed_only_with_emit,
     what_cannot_be_applied_is_exit_code_1_and_shown,
     a_replay_is_paused_resumed_and_cancelled_by_its_name,
@@ -136,6 +137,52 @@ async fn a_dry_run_tells_each_effect_with_its_cause_and_changes_nothing(log: Log
     assert!(server.stop().await.success());
     assert!(replay(&sandbox, &["--dry-run"]).await.succeeded().stdout.contains("4 events, 4 run"));
     assert_eq!(whole_log(&sandbox).await, before);
+}
+
+async fn a_replay_computes_the_times_and_ids_that_the_first_run_computed(log: LogPlace) {
+    let made = r#"
+        local state, time, uuid = require "state", require "time", require "uuid"
+        return function(order, ctx)
+            if order.fails and ctx.attempt < 3 and not ctx.replay then uuid.v4() error("not yet") end
+            state.set("made", tostring(ctx.offset), {uuid.v4(), uuid.v7(), time.now_ms(), os.time(), math.random()})
+            state.set("seen", tostring(ctx.offset), {time.wall(), ctx.attempt})
+        end"#;
+    let config = "appName: shop\ntopics: [orders]\nevents: {orders: {APPEND: [tally]}}\n\
+                  weir: {triggers: {orders/tally: {retry: {backoff: 10ms, jitter: 0}}}}\n";
+    let sandbox = Sandbox::builder()
+        .log(log)
+        .config(config)
+        .file("app/gateway.lua", "return {}")
+        .file("app/tally.lua", made);
+    let sandbox = sandbox.build();
+    let _server = sandbox.dev().await;
+    append(
+        &sandbox,
+        &[
+            json!({"key": "a", "value": {}}).to_string(),
+            json!({"key": "b", "value": {"fails": true}}).to_string(),
+        ],
+    )
+    .await;
+    let first = eventually(PATIENCE, || async {
+        let rows = rows(&sandbox, "made").await;
+        if rows.len() == 2 { Ok(rows) } else { Err(rows) }
+    })
+    .await;
+    assert_eq!(rows(&sandbox, "seen").await["1"][1], 3, "the second event took three attempts");
+    let lines = replay(&sandbox, &["--dry-run", "--json"]).await.succeeded().lines();
+    let written = |table: &'static str| lines.iter().filter(move |line| line["write"]["table"] == table);
+    for write in written("made") {
+        let offset = write["write"]["key"].as_str().expect("a key");
+        assert_eq!(write["write"]["set"], first[offset], "event {offset}");
+    }
+    assert_eq!(written("made").count(), 2);
+    let seen = rows(&sandbox, "seen").await;
+    assert_ne!(
+        written("seen").next().expect("a write")["write"]["set"][0],
+        seen["0"][0],
+        "the real clock goes on"
+    );
 }
 
 async fn in_place_shows_counts_asks_and_runs_the_range_of_a_key_again(log: LogPlace) {

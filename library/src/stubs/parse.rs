@@ -53,8 +53,9 @@ fn code_line(stub: &mut Stub, block: Block, line: &str) -> Result<(), String> {
         // the module's own table is what the stub is about
         if class == stub.name && stub.about.is_empty() {
             stub.about = about;
+            let own = class.rsplit('.').next().unwrap_or(&class);
             let kind = |f: Named| Item {
-                name: format!("{class}.{}", f.name),
+                name: format!("{own}.{}", f.name.trim_end_matches('?')),
                 about: f.about,
                 kind: Kind::Value(f.kind),
             };

@@ -29,6 +29,33 @@ pub fn index(stubs: &[Stub]) -> String {
     out
 }
 
+/// All modules in short, for assistants: what each is for, and its functions with what they do.
+#[must_use]
+pub fn assistants(stubs: &[Stub]) -> String {
+    let mut out = HEAD.to_owned();
+    for stub in stubs {
+        out.push_str(&format!("## {}\n\n{}.\n", stub.name, summary(&stub.about)));
+        for item in stub.items.iter().filter(|item| !matches!(item.kind, Kind::Class(_))) {
+            let returns = match &item.kind {
+                Kind::Function(_, returns) if !returns.is_empty() => {
+                    format!(" → {}", returns.iter().map(|r| r.kind.as_str()).collect::<Vec<_>>().join(", "))
+                }
+                Kind::Function(..) => String::new(),
+                Kind::Class(_) | Kind::Value(_) => ": value".to_owned(),
+            };
+            out.push_str(&format!("- `{}`{returns}: {}\n", heading(item), summary(&item.about)));
+        }
+        if let Some(example) = stub.examples().first() {
+            out.push_str(&format!("\n```lua\n{example}```\n"));
+        }
+        out.push('\n');
+    }
+    out.truncate(out.trim_end().len() + 1);
+    out
+}
+
+const HEAD: &str = include_str!("../../lua/llms.md");
+
 const INDEX: &str = "\
 # The Lua library
 

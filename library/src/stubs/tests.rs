@@ -3,33 +3,26 @@ use crate::MODULES;
 use std::path::Path;
 use weir_schema::testing::assert_golden;
 
-fn all() -> Vec<Stub> {
-    let parse = |(name, text): &(&str, &str)| {
-        let stub = Stub::parse(text).unwrap_or_else(|error| panic!("library/lua/{name}.lua: {error}"));
-        assert_eq!(stub.name, *name, "the module that the stub names");
-        stub
-    };
-    STUBS.iter().map(parse).collect()
-}
-
 #[test]
 fn the_documentation_of_the_modules_is_fresh() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/lua");
-    let stubs = all();
+    let stubs: Vec<_> = all().collect();
     for stub in &stubs {
         assert_golden(&docs.join(format!("{}.md", stub.name)), &page(stub));
     }
     assert_golden(&docs.join("README.md"), &index(&stubs));
+    assert_golden(&docs.join("../llms.txt"), &assistants(&stubs));
 }
 
 #[test]
 fn every_module_has_a_stub_that_says_what_it_is_for_and_shows_it() {
-    let stubs = all();
+    let stubs: Vec<_> = all().collect();
     for module in MODULES {
         assert!(stubs.iter().any(|s| s.name == module.name), "library/lua/{}.lua is missing", module.name);
     }
-    for stub in stubs {
+    for (stub, (file, _)) in stubs.into_iter().zip(STUBS) {
         let name = &stub.name;
+        assert_eq!(name, file, "the module that library/lua/{file}.lua names");
         assert!(!stub.about.is_empty(), "{name} does not say what it is for");
         assert!(stub.examples().iter().any(|e| e.contains(" --> ")), "{name} has no example that is checked");
         for item in stub.items {

@@ -135,7 +135,7 @@ fn a_list_that_was_read_stays_one_when_it_is_emptied() {
     for (key, expected) in [("a", "[]"), ("b", r#"[[],{"c":[]}]"#), ("o", "{}")] {
         let source = empty.replace("KEY", key);
         assert_eq!(json_of(&lua, &json, &source, Style::Strict).as_deref(), Ok(expected), "{key}");
-        assert_eq!(json_of(&lua, &json, &source, Style::Cjson).as_deref(), Ok(expected), "{key}");
+        assert_eq!(json_of(&lua, &json, &source, Style::CJSON).as_deref(), Ok(expected), "{key}");
     }
     let object = "local t = t.a t.x = 1 return t";
     assert_eq!(json_of(&lua, &json, object, Style::Strict).as_deref(), Ok(r#"{"x":1}"#), "keys decide");
@@ -148,11 +148,15 @@ fn cjson_writes_number_keys_and_holes_until_they_are_too_many() {
         ("return {1, 2, nil, 4}", Ok("[1,2,null,4]")),
         ("return {[1] = 1, x = 2}", Ok(r#"{"1":1,"x":2}"#)),
         ("return {[2.5] = 1}", Ok(r#"{"2.5":1}"#)),
+        (
+            "return {0.1 + 0.2, 1 / 3, 1e-7, 123456.789, -2.5e20, 2 ^ 53}",
+            Ok("[0.3,0.33333333333333,1e-07,123456.789,-2.5e+20,9007199254740992]"),
+        ),
         ("return {[1] = 1, [1000] = 2}", Err("excessively sparse")),
         ("return {[true] = 1}", Err("table key must be a number or string")),
     ];
     for (source, expected) in cases {
-        match (json_of(&lua, &json, source, Style::Cjson), expected) {
+        match (json_of(&lua, &json, source, Style::CJSON), expected) {
             (Ok(text), Ok(expected)) => assert_eq!(text, expected, "{source}"),
             (Err(error), Err(expected)) => assert!(error.contains(expected), "{source}: {error}"),
             (got, _) => panic!("{source}: {got:?}"),

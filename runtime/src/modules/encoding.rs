@@ -1,5 +1,7 @@
 //! `json` and `cjson`.
 
+mod cjson;
+
 use super::{Call, Registry};
 use crate::json::Style;
 use crate::run::Answered;
@@ -12,7 +14,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.table.raw_set("empty_array", empty)?;
     to.table.raw_set("array_mt", to.shared.json.array())?;
     to.add("json_encode", |call, value: Value| encode(call, &value, Style::Strict))?;
-    to.add("cjson_encode", |call, value: Value| encode(call, &value, Style::Cjson))?;
+    cjson::install(to)?;
     to.add("json_decode", |call, text: Value| decode(call, &text))?;
     to.add("json_array", |call, list: Value| array(call, list))
 }

@@ -6,7 +6,7 @@ use mlua::{MultiValue, Table, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_library::{MODULES, Sent, Services, Surroundings};
+use weir_library::{Files, MODULES, Sent, Services, Surroundings};
 
 /// Puts the modules where the prelude finds them, to give their functions a Lua shape.
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
@@ -33,7 +33,7 @@ impl Surroundings for Call {
     }
 
     fn now(&self) -> Duration {
-        self.run.host.wall()
+        self.run.now()
     }
 
     fn wall(&self) -> Duration {
@@ -45,11 +45,15 @@ impl Surroundings for Call {
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        fastrand::fill(bytes);
+        self.run.draw(&self.shared.chance, |chance| chance.fill(bytes));
     }
 
     fn env(&self, name: &str) -> Option<String> {
         self.run.host.env(name)
+    }
+
+    fn files(&self) -> Arc<dyn Files> {
+        self.run.code.clone()
     }
 
     fn read_json(&self, text: &[u8]) -> mlua::Result<Result<Value, String>> {

@@ -31,7 +31,7 @@ fn fields_json(call: &Call, fields: &Value) -> mlua::Result<Vec<u8>> {
     let mut object = Vec::new();
     let (name, reason) = match fields {
         Value::Nil => return Ok(object),
-        Value::Table(_) => match call.shared.json.write(&call.lua, fields, Style::Cjson, &mut object)? {
+        Value::Table(_) => match call.shared.json.write(&call.lua, fields, Style::CJSON, &mut object)? {
             Ok(()) if object.first() == Some(&b'{') => return Ok(object),
             Ok(()) => ("list", String::from_utf8_lossy(&object).into_owned()),
             Err(error) => ("fields_error", error.to_string()),

@@ -58,8 +58,11 @@ pub(crate) fn said(shape: &Table, value: &Value) -> Option<Result<Response, Stri
 /// counts only if it is a failure.
 pub(crate) fn around(shape: &Table, json: &[u8], is_callee: bool) -> Result<Option<Response>, String> {
     let (head, _) = read_shape(shape)?;
-    let is_plain = (200..300).contains(&head.status) && (is_callee || head.headers.is_empty());
-    if is_plain && (is_callee || head.status == 200) {
+    let is_plain = match is_callee {
+        true => (200..300).contains(&head.status),
+        false => head.status == 200 && head.headers.is_empty(),
+    };
+    if is_plain {
         return Ok(None);
     }
     Ok(Some(Response { body: crate::outcome::envelope(json).into(), is_json: true, ..head }))

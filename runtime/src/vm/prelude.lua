@@ -40,7 +40,14 @@ local function caught(ok, ...)
 end
 
 function pcall(f, ...) return caught(rawpcall(f, ...)) end
-function xpcall(f, handler, ...) return caught(rawxpcall(f, handler, ...)) end
+function xpcall(f, handler, ...)
+  if type(handler) ~= "function" then return caught(rawxpcall(f, handler, ...)) end
+  local function handle(e)
+    if rawequal(e, EXIT) then return e end
+    return handler(e)
+  end
+  return caught(rawxpcall(f, handle, ...))
+end
 
 -- Coroutines: where one waits for a host function, the whole invocation does.
 local function step(co, ok, v, ...)
@@ -176,6 +183,24 @@ buffer.create = function(n)
   return buffer_create(n)
 end
 
+-- In a trigger the clock and chance are those of the event, and chance is never another invocation's.
+local now, chance, reseed, floor = host.now, host.chance, host.reseed, math.floor
+local os_time, os_date = os.time, os.date
+os.time = function(t) return t == nil and now() or os_time(t) end
+os.date = function(form, t) return os_date(form, t or now()) end
+math.random = function(m, n)
+  if m == nil then return chance() end
+  if n == nil then m, n = 1, m end
+  if type(m) ~= "number" or type(n) ~= "number" then error("math.random: numbers expected", 2) end
+  m, n = floor(m), floor(n)
+  if not (m <= n) then error("invalid argument #2 to 'random' (interval is empty)", 2) end
+  return m + floor(chance() * (n - m + 1))
+end
+math.randomseed = function(seed)
+  if type(seed) ~= "number" then error("math.randomseed: a number expected", 2) end
+  reseed(seed)
+end
+
 os.getenv = function(name) return settle(host.getenv(name)) end
 os.exit = function(code) return settle(host.exit(code)) end
 
@@ -284,14 +309,35 @@ modules.json = {
   null = host.null,
 }
 
-modules.cjson = {
-  encode = function(value) return settle(host.cjson_encode(value)) end,
-  decode = function(text) return settle(host.json_decode(text)) end,
-  null = host.null,
-  empty_array = host.empty_array,
-  array_mt = host.array_mt,
-  empty_array_mt = host.array_mt,
-}
+-- What is set of it holds for the function that sets it. What changes nothing here answers what holds.
+local function fixed(value)
+  return function() return value end
+end
+local function cjson(encode, decode)
+  return {
+    encode = encode,
+    decode = decode,
+    null = host.null,
+    empty_array = host.empty_array,
+    array_mt = host.array_mt,
+    empty_array_mt = host.array_mt,
+    encode_sparse_array = function(convert, ratio, safe)
+      local _, converts, its_ratio, its_safe = host.cjson_sparse(convert, ratio, safe)
+      return converts, its_ratio, its_safe
+    end,
+    encode_number_precision = function(digits) return settle(host.cjson_precision(digits)) end,
+    encode_empty_table_as_object = function(is) return settle(host.cjson_empty_as_object(is)) end,
+    encode_max_depth = fixed(host.cjson_depth),
+    decode_max_depth = fixed(host.cjson_depth),
+    encode_keep_buffer = fixed(true),
+    encode_invalid_numbers = fixed(false),
+    decode_invalid_numbers = fixed(false),
+    encode_escape_forward_slash = fixed(false),
+    decode_array_with_array_mt = fixed(false),
+    _NAME = "cjson",
+    _VERSION = "2.1.0",
+  }
+end
 local function safe(f)
   return function(value)
     local ok, result = f(value)
@@ -299,14 +345,13 @@ local function safe(f)
     return nil, result
   end
 end
-modules["cjson.safe"] = {
-  encode = safe(host.cjson_encode),
-  decode = safe(host.json_decode),
-  null = host.null,
-  empty_array = host.empty_array,
-  array_mt = host.array_mt,
-  empty_array_mt = host.array_mt,
-}
+local function raising(f)
+  return function(value) return settle(f(value)) end
+end
+modules.cjson = cjson(raising(host.cjson_encode), raising(host.cjson_decode))
+modules["cjson.safe"] = cjson(safe(host.cjson_encode), safe(host.cjson_decode))
+modules.cjson.new = function() return modules.cjson end
+modules["cjson.safe"].new = function() return modules["cjson.safe"] end
 
 local function logger(level)
   return function(message, fields)
@@ -356,6 +401,7 @@ function host.ngx_exit()
 end
 modules.ngx = host.ngx(modules, nil, host)
 ngx = modules.ngx
+modules["ngx.native"] = nil
 local factories = {}
 for name, script in host.scripts do
   factories[name] = function() return script.chunk(modules, require, script.about) end

@@ -156,7 +156,8 @@ impl<'a> Parser<'a> {
                 Ok(true)
             }
             c if c == close => Ok(false),
-            _ => Err("a comma or a closing bracket is missing"),
+            _ if close == b']' => Err("a comma or ] is missing"),
+            _ => Err("a comma or } is missing"),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::parser::Parser;
 use super::{EXACT, is_list, is_null, room, string_at};
-use crate::json::{MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
+use crate::json::{Cjson, MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
 use mlua::ffi::*;
 use std::ffi::c_int;
 
@@ -46,6 +46,8 @@ impl Writer<'_> {
         let is_negative_zero = number == 0.0 && number.is_sign_negative();
         if number.fract() == 0.0 && number.abs() <= EXACT as f64 && !is_negative_zero {
             self.out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
+        } else if let Style::Cjson(cjson) = self.style {
+            self.out.extend_from_slice(general(number, usize::from(cjson.digits)).as_bytes());
         } else {
             self.out.extend_from_slice(ryu::Buffer::new().format_finite(number).as_bytes());
         }
@@ -77,7 +79,9 @@ impl Writer<'_> {
             let start = self.out.len();
             let mut next = lua_rawiter(l, -1, 0);
             if next < 0 {
-                self.out.extend_from_slice(if is_list(l, self.array) { b"[]" } else { b"{}" });
+                let is_list =
+                    is_list(l, self.array) || matches!(self.style, Style::Cjson(c) if c.empty_is_list);
+                self.out.extend_from_slice(if is_list { b"[]" } else { b"{}" });
                 return Ok(());
             }
             let is_object = lua_type(l, -2) == LUA_TSTRING;
@@ -153,14 +157,14 @@ impl Writer<'_> {
                 Style::Strict => Err(WriteError::new(
                     "a table is a list (keys 1…n) or an object (keys that are text), not a mixture; write [tostring(id)]",
                 )),
-                Style::Cjson if keys.has_strange => {
+                Style::Cjson(_) if keys.has_strange => {
                     Err(WriteError::new("table key must be a number or string"))
                 }
-                Style::Cjson if is_list && keys.max > 10 && keys.max > 2 * keys.numbers => {
+                Style::Cjson(cjson) if is_list && !keys.is_too_sparse(cjson) => self.list(l, keys.max, depth),
+                Style::Cjson(cjson) if is_list && !cjson.converts_sparse => {
                     Err(WriteError::new("Cannot serialise table: excessively sparse array"))
                 }
-                Style::Cjson if is_list => self.list(l, keys.max, depth),
-                Style::Cjson => self.mixed(l, depth),
+                Style::Cjson(_) => self.mixed(l, depth),
             }
         }
     }
@@ -229,6 +233,11 @@ struct Keys {
 }
 
 impl Keys {
+    fn is_too_sparse(&self, cjson: Cjson) -> bool {
+        let (ratio, safe) = (cjson.ratio as usize, cjson.safe as usize);
+        ratio > 0 && self.max > safe && self.max > ratio.saturating_mul(self.numbers)
+    }
+
     /// Of the table on top.
     unsafe fn of(l: *mut lua_State) -> Self {
         let mut keys = Self::default();
@@ -260,6 +269,22 @@ impl Keys {
             }
         }
     }
+}
+
+/// C's `%.*g`.
+fn general(number: f64, digits: usize) -> String {
+    let scientific = format!("{number:.*e}", digits - 1);
+    let (mantissa, exponent) = scientific.split_once('e').expect("the form of `e`");
+    let exponent: i32 = exponent.parse().expect("a whole number");
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if exponent < -4 || exponent >= digits as i32 {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{}e{sign}{:02}", trimmed(mantissa), exponent.abs());
+    }
+    trimmed(&format!("{number:.*}", (digits as i32 - 1 - exponent) as usize))
 }
 
 /// Appends `text` as a JSON string.

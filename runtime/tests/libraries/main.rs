@@ -1,5 +1,7 @@
 //! The Lua libraries at their edges; what they do in the middle, the examples of their stubs show.
 
+mod documents;
+
 use std::time::Duration;
 use weir_runtime::FailureKind;
 use weir_runtime::test_support::{Bench, invocation, value};
