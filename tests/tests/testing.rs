@@ -351,13 +351,13 @@ async fn a_report_is_written_and_again_after_each_change() {
     let report = async |words: &str| {
         eventually(PATIENCE, || async {
             let text = std::fs::read_to_string(sandbox.project().join("report.xml")).unwrap_or_default();
-            if text.contains(words) { Ok(()) } else { Err(text) }
+            if text.contains(words) && text.ends_with("</testsuites>\n") { Ok(text) } else { Err(text) }
         })
-        .await;
+        .await
     };
-    report("failures=\"1\"").await;
+    assert!(report("failures=\"1\"").await.contains("<failure message=\"boom\">test/test_a.lua:1"));
     sandbox.write("test/test_a.lua", "function test_it() end");
-    report("failures=\"0\"").await;
+    assert!(report("failures=\"0\"").await.contains("name=\"test_it\""));
     watching.kill().expect("end it");
     watching.wait().expect("it has ended");
 }
