@@ -1,5 +1,6 @@
 //! `weir test`: a project's `test/*.lua`, run by the real runtime against logs in memory.
 
+mod answers;
 mod host;
 mod junit;
 mod suite;
@@ -12,6 +13,7 @@ use crate::output;
 use crate::project::Project;
 use crate::watching::Watching;
 use crate::worker::STACK;
+use answers::Answers;
 use anyhow::{Context as _, bail};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -20,7 +22,8 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use suite::{End, LIBRARY, Planned, Ran};
 use tokio::task::LocalSet;
 use weir_config::Flags;
-use weir_runtime::{Code, Worker};
+use weir_library::{Outbound, Services};
+use weir_runtime::{Code, Worker, WorkerOptions};
 use world::Ground;
 
 /// Runs the tests once, or again and again as files change.
@@ -120,8 +123,11 @@ fn ground(project: Project) -> anyhow::Result<Ground> {
     let served =
         Arc::new(weir_gateway::Project { code: Arc::new(code.with_library(LIBRARY)), router, settings });
     // the engine's errors stay on their thread, so only its words go on
-    let worker = Worker::new(&worker_options()?).map_err(|e| anyhow::anyhow!("{e}"))?;
-    Ok(Ground { project, worker: Rc::new(worker), served })
+    let answers = Arc::new(Answers::default());
+    let services = Arc::new(Services::new(Outbound::answered_by(answers.clone())));
+    let options = WorkerOptions { services: services.clone(), ..worker_options()? };
+    let worker = Worker::new(&options).map_err(|e| anyhow::anyhow!("{e}"))?;
+    Ok(Ground { project, worker: Rc::new(worker), served, services, answers })
 }
 
 fn summary(all: &[Ran]) -> String {

@@ -58,6 +58,10 @@ impl Default for Values {
 }
 
 impl Values {
+    pub(crate) fn forget(&self) {
+        self.kept.clear();
+    }
+
     fn live(&self, key: &[u8], now: Duration) -> Option<Arc<Entry>> {
         self.kept.get(key).filter(|entry| entry.is_live(now))
     }

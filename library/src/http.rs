@@ -10,6 +10,7 @@ pub(crate) mod module;
 mod options;
 mod policy;
 mod resolve;
+mod stand_in;
 #[cfg(test)]
 mod test_server;
 #[cfg(test)]
@@ -21,4 +22,5 @@ pub use client::{Outbound, OutboundSettings};
 pub use error::HttpError;
 pub use exchange::{HttpAnswer, HttpRequest};
 pub use policy::{Denied, Policy};
+pub use stand_in::StandIn;
 pub use tls::InvalidCertificates;

@@ -36,6 +36,7 @@ pub use call::{Answer, Call, Done, Fault, Native, Waiting};
 pub use chance::Chance;
 pub use http::{
     Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy,
+    StandIn,
 };
 pub use registry::{Installed, Module, Registry};
 pub use services::Services;

@@ -33,6 +33,11 @@ impl Services {
         }
     }
 
+    /// Forgets what `cache` keeps: no test is to find what another has left.
+    pub fn forget_values(&self) {
+        self.values.forget();
+    }
+
     /// A turn at hashing a password, which takes a processor and megabytes for a while.
     pub(crate) async fn password_turn(&self) -> SemaphorePermit<'_> {
         self.passwords.acquire().await.expect("the semaphore is never closed")

@@ -38,7 +38,7 @@ pub(crate) fn translate(source: &[u8]) -> Result<Cow<'_, [u8]>, Mistake> {
         _ => begin,
     };
     edits.blank(source, begin, code);
-    if memmem::find(source, b"goto").is_some() {
+    if memmem::find(source, b"goto").is_some() || memmem::find(source, b"::").is_some() {
         // the tokens count lines and bytes from the file's begin
         let tokens = lexer::tokens(source);
         let first = tokens.partition_point(|t| t.at < code);

@@ -192,6 +192,45 @@ async fn a_test_calls_functions_and_sends_requests() {
 }
 
 #[tokio::test]
+async fn requests_to_other_servers_are_answered_by_the_test_and_none_leaves() {
+    let text = r#"local lu, test = require "luaunit", require "weir/test"
+        function test_answered()
+            test.http("POST", "https://api.example.com/*", {status = 500})
+            test.http("POST", "https://api.example.com/mails", {status = 201, json = {id = 7}, headers = {["X-Left"] = "3"}})
+            lu.assertEquals(test.call("mail", {to = "ada"}), {201, 7, "3"})
+            local sent = test.requests()
+            lu.assertEquals(#sent, 1)
+            lu.assertEquals({sent[1].method, sent[1].url, sent[1].json}, {"POST", "https://api.example.com/mails", {to = "ada"}})
+            lu.assertStrMatches(sent[1].headers["idempotency-key"], "%x+%-0")
+        end
+        function test_broken()
+            test.http("POST", "https://api.example.com/*", {error = "connection reset"})
+            local _, err = test.call("mail", {})
+            lu.assertStrContains(err.error, "connection reset")
+        end
+        function test_unanswered()
+            local _, err = test.call("mail", {})
+            lu.assertStrContains(err.error, 'the test has no answer for it: test.http("POST", "https://api.example.com/mails"')
+            lu.assertEquals(#test.requests(), 1)
+        end"#;
+    let mail = r#"local http = require "http"
+        return function(args)
+            local answer, err = http.post("https://api.example.com/mails", {json = args})
+            if not answer then return nil, err end
+            return {answer.status, answer:json().id, answer.headers["x-left"]}
+        end"#;
+    let sandbox = Sandbox::builder().config("appName: mails\n").file("app/mail.lua", mail);
+    let sandbox = sandbox.file("test/test_mail.lua", text).build();
+    assert_eq!(results(&sandbox.weir(&["test"]).await.succeeded()).len(), 3);
+}
+
+#[tokio::test]
+async fn the_cache_is_empty_when_a_test_begins() {
+    let text = "local lu, cache = require 'luaunit', require 'cache'\nlocal function look() lu.assertNil(cache.get('k')) cache.set('k', 1) end\nfunction test_a() look() end function test_b() look() end";
+    test(&[("test_cache", text)], &[]).await.succeeded();
+}
+
+#[tokio::test]
 async fn a_file_that_runs_its_own_luaunit_counts_by_its_exit_code() {
     let own = r#"local M = {}
         function M.run()
@@ -351,13 +390,13 @@ async fn a_report_is_written_and_again_after_each_change() {
     let report = async |words: &str| {
         eventually(PATIENCE, || async {
             let text = std::fs::read_to_string(sandbox.project().join("report.xml")).unwrap_or_default();
-            if text.contains(words) { Ok(()) } else { Err(text) }
+            if text.contains(words) && text.ends_with("</testsuites>\n") { Ok(text) } else { Err(text) }
         })
-        .await;
+        .await
     };
-    report("failures=\"1\"").await;
+    assert!(report("failures=\"1\"").await.contains("<failure message=\"boom\">test/test_a.lua:1"));
     sandbox.write("test/test_a.lua", "function test_it() end");
-    report("failures=\"0\"").await;
+    assert!(report("failures=\"0\"").await.contains("name=\"test_it\""));
     watching.kill().expect("end it");
     watching.wait().expect("it has ended");
 }

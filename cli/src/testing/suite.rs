@@ -126,6 +126,7 @@ pub(super) async fn run_test(ground: &Rc<Ground>, file: String, name: String) ->
 }
 
 async fn run(ground: &Rc<Ground>, args: Value) -> anyhow::Result<(Outcome, Left)> {
+    ground.forget();
     let host = TestHost::new(ground.clone());
     let invocation = Invocation {
         id: InvocationId(fastrand::u128(..)),

@@ -1,6 +1,7 @@
 //! The world of one test: a log in memory that is its own, a clock that stands until it is moved, and the project's
 //! functions and triggers on them, run as a server runs them.
 
+use super::answers::Answers;
 use crate::node;
 use crate::project::Project;
 use anyhow::{Context as _, bail};
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use weir_gateway::{Admin, AdminSettings, Calls, Gateway, Live, Metrics, Refusal, Transactor};
+use weir_library::Services;
 use weir_log::{Clock as _, Driver, LogConfig, ManualClock, SystemClock};
 use weir_runtime::{Args, Code, Invocation, Origin, Reply, Session, Worker};
 use weir_schema::{FunctionName, InvocationId, Millis, Offset, Position, TraceContext};
@@ -32,6 +34,17 @@ pub(super) struct Ground {
     pub(super) project: Project,
     pub(super) worker: Rc<Worker>,
     pub(super) served: Arc<weir_gateway::Project>,
+    pub(super) services: Arc<Services>,
+    /// What is answered to requests that the project's functions send.
+    pub(super) answers: Arc<Answers>,
+}
+
+impl Ground {
+    /// Forgets what a test has left.
+    pub(super) fn forget(&self) {
+        self.services.forget_values();
+        self.answers.forget();
+    }
 }
 
 /// See the module's docs.
@@ -73,6 +86,8 @@ impl World {
             "request" => self.request(args).await,
             "admin" => self.admin(args).await,
             "run" => self.run_triggers().await,
+            "http" => self.ground.answers.prepare(args).map(|()| Value::Null),
+            "requests" => Ok(self.ground.answers.sent()),
             "now" => Ok(json!(self.clock.now().0)),
             "advance" => self.advance(args),
             other => bail!("there is no {other}"),

@@ -2,7 +2,9 @@
 
 use super::exchange::{HttpAnswer, HttpRequest, follow};
 use super::resolve::{Guarded, Names, system};
+use super::stand_in::StandIn;
 use super::{HttpError, InvalidCertificates, Policy, tls};
+use futures::future::{Either, ready};
 use rustls::pki_types::CertificateDer;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -38,6 +40,7 @@ impl Default for OutboundSettings {
 pub struct Outbound {
     inner: Arc<Inner>,
     runtime: OnceLock<Result<Background, String>>,
+    stand_in: Option<Arc<dyn StandIn>>,
 }
 
 struct Inner {
@@ -90,7 +93,13 @@ impl Outbound {
         let policy = Arc::new(settings.policy.clone());
         let client = OnceCell::new();
         let inner = Arc::new(Inner { settings, policy, certificates, names, client });
-        Self { inner, runtime: OnceLock::new() }
+        Self { inner, runtime: OnceLock::new(), stand_in: None }
+    }
+
+    /// One whose requests are all answered by `stand_in`.
+    #[must_use]
+    pub fn answered_by(stand_in: Arc<dyn StandIn>) -> Self {
+        Self { stand_in: Some(stand_in), ..Self::default() }
     }
 
     /// What holds for every request.
@@ -101,6 +110,16 @@ impl Outbound {
 
     /// Sends a request and waits for its whole answer. A future that is dropped ends the exchange.
     pub fn send(
+        &self,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<HttpAnswer, HttpError>> + 'static {
+        match &self.stand_in {
+            Some(stand_in) => Either::Left(ready(stand_in.answer(request))),
+            None => Either::Right(self.send_out(request)),
+        }
+    }
+
+    fn send_out(
         &self,
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpAnswer, HttpError>> + 'static {

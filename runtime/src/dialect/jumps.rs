@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// Writes the edits that the jumps of a source need. Lines stay where they are.
 pub(crate) fn rewrite(source: &[u8], tokens: &[Token<'_>], edits: &mut Edits) -> Result<(), Mistake> {
     let gotos: Vec<usize> = (0..tokens.len()).filter(|i| is_goto(tokens, *i)).collect();
-    if gotos.is_empty() {
+    let names: HashSet<&[u8]> = gotos.iter().map(|goto| tokens[goto + 1].text).collect();
+    let is_meant = |i: &usize| names.contains(tokens[i + 1].text) || is_no_type(tokens, *i);
+    let labels: Vec<usize> = (0..tokens.len()).filter(|i| is_label(tokens, *i) && is_meant(i)).collect();
+    if gotos.is_empty() && labels.is_empty() {
         return Ok(());
     }
     let blocks = Blocks::of(tokens);
-    let names: HashSet<&[u8]> = gotos.iter().map(|goto| tokens[goto + 1].text).collect();
-    let is_target = |i: &usize| is_label(tokens, *i) && names.contains(tokens[i + 1].text);
-    let labels =
-        (0..tokens.len()).filter(is_target).map(|i| ((blocks.of[i], tokens[i + 1].text), i)).collect();
+    let labels = labels.into_iter().map(|i| ((blocks.of[i], tokens[i + 1].text), i)).collect();
     let mut jumps = Jumps { source, tokens, blocks, labels, edits, flags: BTreeMap::new() };
     for goto in gotos {
         jumps.jump(goto)?;
@@ -35,10 +35,27 @@ fn is_goto(tokens: &[Token<'_>], index: usize) -> bool {
         && !index.checked_sub(1).is_some_and(|before| wants_expression(&tokens[before]))
 }
 
-/// `::name::`. It may also be Luau's `value :: type` twice: it is a label where a jump names it.
+/// `::name::`. It may also be Luau's `value :: type` twice: it is a label where a jump names it, or [`is_no_type`].
 fn is_label(tokens: &[Token<'_>], index: usize) -> bool {
     matches!(tokens.get(index..index + 3), Some([open, name, close])
         if open.is_symbol("::") && name.is_name() && close.is_symbol("::"))
+}
+
+/// Whether what looks like a label can be nothing else: no value stands before it, or no type behind it.
+fn is_no_type(tokens: &[Token<'_>], label: usize) -> bool {
+    const OPENERS: [&str; 4] = ["do", "then", "else", "repeat"];
+    let follows_opener = match label.checked_sub(1).map(|before| &tokens[before]) {
+        None => true,
+        Some(before) => before.is_symbol(";") || OPENERS.iter().any(|word| before.is_word(word)),
+    };
+    let ends_block = match tokens.get(label + 3) {
+        None => true,
+        Some(next) => {
+            let is_type = ["nil", "true", "false", "function"].iter().any(|word| next.is_word(word));
+            next.is_symbol(";") || (next.is_keyword() && !is_type)
+        }
+    };
+    follows_opener || ends_block
 }
 
 struct Jumps<'a, 's> {

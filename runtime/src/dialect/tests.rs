@@ -52,6 +52,15 @@ fn labels_in_a_row_at_the_end_all_count() {
 }
 
 #[test]
+fn a_label_that_nobody_jumps_to_is_left_out() {
+    assert_eq!(translated("for a in b do f(1) ::c:: end"), "for a in b do f(1)       end");
+    assert_eq!(translated("do ::top:: f() end return 1 ::x::"), "do         f() end return 1      ");
+    for source in ["local x = y :: T :: U", "return (f() :: any :: string)", "x = y :: T :: nil"] {
+        assert_eq!(translated(source), source);
+    }
+}
+
+#[test]
 fn any_other_goto_is_refused_with_its_line_and_what_to_write() {
     let refused = |source: &str, line: usize, words: &str| {
         let told = translated(source);

@@ -341,6 +341,55 @@ pub(crate) const CASES: &[(&str, &str, &[End])] = &[
     ("a status that is no number", "return response(0/0, 'x')", &[Raised]),
     ("an error that is nil", "error(nil)", &[Raised]),
     ("an error that is a coroutine", "error(coroutine.create(print))", &[Raised]),
+    // --- libraries
+    (
+        "an expression that others blow up on",
+        "return require('re').is_match(('a'):rep(1e6), '(a+)+$x')",
+        &[Returned, Raised],
+    ),
+    ("an expression of 1e6 states", "return require('re').is_match('a', '(a{1000}){1000}')", &[Raised]),
+    (
+        "an expression in itself",
+        "return require('re').is_match('a', ('('):rep(1e5) .. (')'):rep(1e5))",
+        &[Raised],
+    ),
+    (
+        "a flood of expressions",
+        "local re, i = require 're', 0 while true do i = i + 1 re.is_match('a', 'a' .. i) end",
+        &[Cpu],
+    ),
+    (
+        "a replacement to 1 GB",
+        "return #require('re').replace(('a'):rep(1e5), 'a', ('b'):rep(1e5))",
+        &[Raised, Memory],
+    ),
+    (
+        "all matches of nothing",
+        "return #require('re').all(('a'):rep(1e7), '')",
+        &[Returned, Raised, Memory, Cpu],
+    ),
+    ("strings.rep to 1 GB", "return #require('strings').rep('x', 1e9)", &[Raised, Memory]),
+    ("strings.padLeft to 1 GB", "return #require('strings').padLeft('x', 1e9, 'ab')", &[Raised, Memory]),
+    (
+        "strings.replace to 1 GB",
+        "return #require('strings').replace(('a'):rep(1e5), 'a', ('b'):rep(1e5))",
+        &[Raised, Memory],
+    ),
+    (
+        "strings.split of 1e7",
+        "return #require('strings').split(('a,'):rep(5e6), ',')",
+        &[Returned, Raised, Memory],
+    ),
+    ("random bytes without an end", "return #require('random').bytes(1e9)", &[Raised, Memory]),
+    (
+        "a cache that is filled",
+        "local cache, i = require 'cache', 0 while true do i = i + 1 cache.set('k' .. i, ('x'):rep(1000)) end",
+        &[Cpu],
+    ),
+    ("a time far off", "return require('time').format(1e300, 'YYYY')", &[Raised, Returned]),
+    ("a layout without an end", "return require('time').strftime(0, ('%c'):rep(1e5))", &[Raised, Returned]),
+    ("a URL of 10 MB", "return #require('url').encode(('/'):rep(1e7))", &[Returned, Raised, Memory]),
+    ("base64 of 50 MB", "return #require('base64').encode(('x'):rep(5e7))", &[Returned, Raised, Memory]),
     // --- source at run time
     ("300 locals", "local r, e = loadstring(('local a;'):rep(300)) return 1", &[Returned]),
     (

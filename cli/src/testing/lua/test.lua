@@ -70,6 +70,17 @@ function test.parked()
   return list
 end
 
+-- From now on, what a request that a function sends is answered. The URL may end in `*`.
+function test.http(method, url, answer)
+  ask("http", { method = method, url = url, answer = answer or {} })
+end
+
+function test.requests()
+  local list = ask("requests", nil)
+  for _, request in list do without_null(request) end
+  return list
+end
+
 function test.advance(duration) ask("advance", duration) end
 function test.now() return ask("now", nil) end
 
