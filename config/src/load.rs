@@ -7,8 +7,8 @@ use crate::reader::{Reader, distinct, path};
 use crate::setting::{Optional, Ratio, Said, Setting, Url, VariableName, Wrong, words};
 use crate::topics::{topics, triggers};
 use crate::{
-    Config, Determinism, Entry, Environment, FunctionSlots, Input, Limits, LogFormat, Mistake, Mistakes, Origin, Secret,
-    Telemetry, shape, yaml,
+    Config, Determinism, Entry, Environment, FunctionSlots, Input, Limits, LogFormat, Mistake, Mistakes,
+    Origin, Secret, Telemetry, shape, yaml,
 };
 use log_storage::log_storage;
 use std::collections::BTreeMap;

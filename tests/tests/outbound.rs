@@ -72,7 +72,10 @@ async fn outside_development_private_networks_are_reached_only_if_they_are_named
     };
     let sandbox = Sandbox::builder()
         .config(&config(""))
-        .file("app/main.lua", "return function() return select(2, require('http').get('http://127.0.0.1:1/')) end")
+        .file(
+            "app/main.lua",
+            "return function() return select(2, require('http').get('http://127.0.0.1:1/')) end",
+        )
         .build();
     let call = async |env: &str| {
         let called = sandbox.weir(&["call", "main", "--env", env, "--json"]).await.succeeded();
