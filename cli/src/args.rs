@@ -153,6 +153,8 @@ pub(crate) enum Template {
     Shop,
     /// A resource behind HTTP: create, read, change, delete, pages, errors that name the field
     Api,
+    /// GitHub's webhooks: the signature checked, each delivery taken once, the work done by a trigger
+    Webhook,
     /// A job that something outside calls on time, done once and tried again by a trigger
     Cron,
     /// A project in Spacer's layout

@@ -211,10 +211,12 @@ async fn init_makes_a_project_that_runs_and_keeps_off_full_folders() {
     let sandbox = Sandbox::builder().build();
     let listed = sandbox.weir(&["init", "--list"]).await.succeeded().stdout;
     let templates: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(templates, ["hello", "shop", "api", "cron", "spacer-blog"]);
+    assert_eq!(templates, ["hello", "shop", "api", "webhook", "cron", "spacer-blog"]);
     for template in templates {
         sandbox.weir(&["init", template, "--template", template]).await.succeeded();
         sandbox.weir(&["check", template]).await.succeeded();
+        let tested = sandbox.weir(&["test", "-C", template]).await.succeeded().stdout;
+        assert!(tested.ends_with(" tests, 0 failed\n") && !tested.contains("# 0 tests"), "{tested}");
     }
     fails_with(&sandbox.weir(&["init", "hello"]).await, 1, &["hello", "not empty"]);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use weir_tests::{Sandbox, repository, walk};
 
-const EXAMPLES: [&str; 5] = ["api", "cron", "hello", "shop", "spacer-blog"];
+const EXAMPLES: [&str; 6] = ["api", "cron", "hello", "shop", "spacer-blog", "webhook"];
 
 #[tokio::test]
 async fn api_does_what_its_readme_says() {
@@ -28,6 +28,11 @@ async fn shop_does_what_its_readme_says() {
 #[tokio::test]
 async fn spacer_blog_does_what_its_readme_says() {
     walk(&Sandbox::builder().example("spacer-blog").build()).await;
+}
+
+#[tokio::test]
+async fn webhook_does_what_its_readme_says() {
+    walk(&Sandbox::builder().example("webhook").build()).await;
 }
 
 #[test]

@@ -27,43 +27,26 @@ const SHOP: &[(&str, &str)] = template!("shop":
 );
 
 const API: &[(&str, &str)] = template!("api":
-    "app/gateway.lua",
-    "app/notes/create.lua",
-    "app/notes/delete.lua",
-    "app/notes/list.lua",
-    "app/notes/show.lua",
-    "app/notes/update.lua",
-    "config/application.yml",
-    "lib/note.lua",
+    "app/gateway.lua", "app/notes/create.lua", "app/notes/delete.lua", "app/notes/list.lua", "app/notes/show.lua",
+    "app/notes/update.lua", "config/application.yml", "lib/note.lua", "test/test_notes.lua",
+);
+
+const WEBHOOK: &[(&str, &str)] = template!("webhook":
+    ".env", "app/gateway.lua", "app/on_delivery.lua", "app/pushes.lua", "app/receive.lua", "config/application.yml",
+    "test/test_hooks.lua",
 );
 
 const CRON: &[(&str, &str)] = template!("cron":
-    "app/gateway.lua",
-    "app/on_report.lua",
-    "app/private/nightly.lua",
-    "app/report.lua",
-    "config/application.yml",
+    "app/gateway.lua", "app/on_report.lua", "app/private/nightly.lua", "app/report.lua", "config/application.yml",
+    "test/test_nightly.lua",
 );
 
 const SPACER_BLOG: &[(&str, &str)] = template!("spacer-blog":
-    ".env",
-    "app/about.lua",
-    "app/blogs/create.lua",
-    "app/blogs/preview.lua",
-    "app/blogs/show.lua",
-    "app/blogs/update.lua",
-    "app/debug/fail.lua",
-    "app/debug/nothing.lua",
-    "app/feed.lua",
-    "app/files.lua",
-    "app/gateway.lua",
-    "app/models/blog.lua",
-    "app/on_blog.lua",
-    "app/private/index_blog.lua",
-    "app/private/render.lua",
-    "app/private/word_count.lua",
-    "config/application.yml",
-    "lib/slug.lua",
+    ".env", "app/about.lua", "app/blogs/create.lua", "app/blogs/preview.lua", "app/blogs/show.lua",
+    "app/blogs/update.lua", "app/debug/fail.lua", "app/debug/nothing.lua", "app/feed.lua", "app/files.lua",
+    "app/gateway.lua", "app/models/blog.lua", "app/on_blog.lua", "app/private/index_blog.lua",
+    "app/private/render.lua", "app/private/word_count.lua", "config/application.yml", "lib/slug.lua",
+    "test/test_blog.lua",
 );
 
 pub(super) fn run(init: &Init) -> anyhow::Result<()> {
@@ -84,6 +67,7 @@ pub(super) fn run(init: &Init) -> anyhow::Result<()> {
         Template::Hello => HELLO,
         Template::Shop => SHOP,
         Template::Api => API,
+        Template::Webhook => WEBHOOK,
         Template::Cron => CRON,
         Template::SpacerBlog => SPACER_BLOG,
     };

@@ -1,0 +1,4 @@
+return {
+    {"POST", "/hooks/github", "receive"},
+    {"GET", "/pushes/:repository", "pushes"},
+}
