@@ -37,7 +37,7 @@ async fn drawn(invocation: &Invocation) -> String {
 #[tokio::test]
 async fn each_run_of_an_event_sees_its_time_and_draws_the_same() {
     let first = event("main", 7);
-    let replay = ReplayContext { name: "again".into(), mode: "in-place" };
+    let replay = ReplayContext { name: "again".into(), mode: "in-place", allow_http: [].into() };
     let again = Invocation { attempt: 4, id: InvocationId(99), replay: Some(replay), ..first.clone() };
     let drawn_first = drawn(&first).await;
     assert_eq!(drawn_first, drawn(&again).await, "another worker, another attempt, another group");

@@ -125,7 +125,7 @@ async fn the_stub_of_ctx_names_all_that_it_can_have_and_nothing_else() {
     let bench = Bench::new(&[("app/main.lua", source)]);
     let mut there = BTreeSet::new();
     for origin in [request(), event("")] {
-        let replay = Some(ReplayContext { name: "r".into(), mode: "shadow" });
+        let replay = Some(ReplayContext { name: "r".into(), mode: "shadow", allow_http: [].into() });
         let names = value(&bench.run(&Invocation { origin, replay, ..invocation("main", "") }).await);
         there.extend(serde_json::from_str::<Vec<String>>(&names).expect("a list of names"));
     }
