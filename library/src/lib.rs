@@ -53,7 +53,6 @@ pub const MODULES: &[Module] = &[
     Module { name: "hex", install: hex::install },
     Module { name: "http", install: http::module::install },
     Module { name: "jwt", install: jwt::module::install },
-    Module { name: openresty::NATIVE, install: re::install_spans },
     Module { name: "random", install: random::install },
     Module { name: "re", install: re::install },
     Module { name: "router", install: router::install },

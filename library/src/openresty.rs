@@ -3,8 +3,10 @@
 //! They keep state (an alg whitelist, a leeway, what `ngx.say` has said), so each function gets its own, but of `ngx`,
 //! whose state is with the function that runs.
 
-/// What these are made of, and nobody else is given.
-pub const NATIVE: &str = "ngx.native";
+use crate::registry::Module;
+
+/// What `ngx` is made of, and nobody else is given.
+pub const NATIVE: Module = Module { name: "ngx.native", install: crate::re::install_spans };
 
 /// A module that is written in Lua.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +27,8 @@ const fn digest(name: &'static str, about: &'static str) -> Script {
     Script { name, source: include_str!("openresty/digest.lua"), about }
 }
 
-/// `ngx`. It is given Weir's modules, nothing, and what it needs of the runtime: `ctx_field`, `log`, `now`, `shape`,
-/// `exit`, `null`.
+/// `ngx`. It is given Weir's modules, nothing, and what it needs of the runtime: `ctx_field`, `log`, `precise_now`,
+/// `shape`, `ngx_exit`, `null`.
 pub const NGX: &str = include_str!("openresty/ngx.lua");
 
 /// The others, by name.

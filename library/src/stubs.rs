@@ -31,9 +31,14 @@ pub const STUBS: &[(&str, &str)] = stubs![
     "json",
     "jwt",
     "log",
+    "ngx",
     "random",
     "re",
     "response",
+    "resty.hmac",
+    "resty.jwt",
+    "resty.sha256",
+    "resty.string",
     "router",
     "state",
     "strings",
@@ -114,7 +119,7 @@ impl Stub {
         let own = self.name.rsplit('.').next().unwrap_or(&self.name);
         let items = self.items.iter().filter(|item| !matches!(item.kind, Kind::Class(_)));
         items.filter_map(move |item| {
-            Some(item.name.strip_prefix(own)?.strip_prefix('.')?.trim_end_matches('?'))
+            Some(item.name.strip_prefix(own)?.strip_prefix(['.', ':'])?.trim_end_matches('?'))
         })
     }
 

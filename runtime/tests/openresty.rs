@@ -364,3 +364,22 @@ async fn what_is_set_of_cjson_holds_for_the_function_that_sets_it() {
         assert_eq!(value(&bench.main("").await), expected);
     }
 }
+
+#[tokio::test]
+async fn the_stub_of_ngx_names_what_it_has_but_its_constants() {
+    let stub = weir_library::stubs::all().find(|stub| stub.name == "ngx").expect("there is one");
+    let described: Vec<_> = stub.members().map(str::to_owned).collect();
+    let names = format!("{{'{}'}}", described.join("', '"));
+    let source = format!(
+        "local described, wrong = {{}}, require('json').array()
+        for _, name in {names} do
+          described[name] = true
+          if ngx[name] == nil then wrong[#wrong + 1] = name end
+        end
+        for name in ngx do
+          if not described[name] and string.find(name, '%l') then wrong[#wrong + 1] = name end
+        end
+        return wrong"
+    );
+    assert_eq!(main_of(&source).await, "[]");
+}

@@ -3,9 +3,9 @@ local weir, _, name = ...
 local hash, unhex = weir.crypto[name], weir.hex.decode
 
 local Digest = {}
-Digest.__index = Digest
+local metatable = { __index = Digest }
 
-function Digest:new() return setmetatable({ parts = {} }, Digest) end
+function Digest:new() return setmetatable({ parts = {} }, metatable) end
 
 function Digest:update(s, length)
   table.insert(self.parts, length and string.sub(s, 1, length) or s)

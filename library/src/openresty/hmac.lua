@@ -10,10 +10,10 @@ local Hmac = {
     SHA512 = weir.crypto.hmac_sha512,
   },
 }
-Hmac.__index = Hmac
+local metatable = { __index = Hmac }
 
 function Hmac:new(key, algorithm)
-  return setmetatable({ key = key, hmac = algorithm or Hmac.ALGOS.MD5, parts = {} }, Hmac)
+  return setmetatable({ key = key, hmac = algorithm or Hmac.ALGOS.MD5, parts = {} }, metatable)
 end
 
 function Hmac:update(s)

@@ -48,8 +48,8 @@ function ngx.log(level, ...)
 end
 
 -- Time: the invocation's own, in a trigger that of its event.
-function ngx.now() return host.now() end
-function ngx.time() return math.floor(host.now()) end
+function ngx.now() return host.precise_now() end
+function ngx.time() return math.floor(host.precise_now()) end
 function ngx.update_time() end
 function ngx.today() return os.date("!%Y-%m-%d", ngx.time()) end
 function ngx.utctime() return os.date("!%Y-%m-%d %H:%M:%S", ngx.time()) end
@@ -251,7 +251,7 @@ function req.get_uri_args() return field("query") or {} end
 function req.read_body() end
 function req.discard_body() end
 function req.get_body_file() return nil end
-function req.start_time() return host.now() end
+function req.start_time() return host.precise_now() end
 function req.http_version() return 1.1 end
 function req.is_internal() return false end
 function req.get_body_data()
@@ -279,7 +279,7 @@ local VARIABLES = {
   content_length = function() return req.get_headers()["content-length"] end,
   request_id = function() return field("id") end,
   time_iso8601 = function() return os.date("!%Y-%m-%dT%H:%M:%S+00:00", ngx.time()) end,
-  msec = function() return string.format("%.3f", host.now()) end,
+  msec = function() return string.format("%.3f", host.precise_now()) end,
 }
 function VARIABLES.request_uri()
   local args = VARIABLES.args()

@@ -6,12 +6,13 @@ use mlua::{MultiValue, Table, Value};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use weir_library::openresty::NATIVE;
 use weir_library::{Files, MODULES, Sent, Services, Surroundings};
 
 /// Puts the modules where the prelude finds them, to give their functions a Lua shape.
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     let libraries = to.lua.create_table()?;
-    for module in MODULES {
+    for module in MODULES.iter().chain([&NATIVE]) {
         let installed = module.install(to.lua, &|native| {
             to.function(move |call, args: MultiValue| native(&call.lua, Rc::new(call.clone()), args))
         })?;

@@ -15,7 +15,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         scripts.raw_set(script.name, entry)?;
     }
     to.table.raw_set("scripts", scripts)?;
-    to.add_plain("now", |call, (): ()| Ok(call.now().as_secs_f64()))?;
+    to.add_plain("precise_now", |call, (): ()| Ok(call.now().as_secs_f64()))?;
     // where the running function keeps what it answers by `ngx`
     to.add_plain("shape", |call, (): ()| {
         let known = call.run.frame(|f| f.shape.clone());
