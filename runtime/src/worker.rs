@@ -119,7 +119,8 @@ impl Worker {
     #[cfg(feature = "test-support")]
     #[must_use]
     pub fn settled_memory(&self) -> usize {
-        for _ in 0..2 {
+        // the stack of a coroutine that is kept shrinks by half each time
+        for _ in 0..8 {
             self.vm.lua.gc_collect().expect("nothing that is collected runs code");
         }
         self.vm.lua.used_memory()
