@@ -14,6 +14,9 @@ mod clock;
 pub mod conformance;
 mod error;
 mod hint;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_options;
 mod keeper;
 mod ledger;
 mod limits;
@@ -28,6 +31,8 @@ mod resolve;
 mod scan;
 mod sqlite;
 mod steps;
+#[cfg(feature = "kafka")]
+mod store;
 mod topic;
 mod versions;
 
@@ -35,6 +40,7 @@ pub use capabilities::{Capabilities, LogLimits};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use hint::Hint;
+pub use kafka_options::{KafkaOptions, Properties};
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
 pub use moving::{
     Copied, Imported, Phase, Progress, SpacerImport, SpacerTopic, Tally, Watcher, copy, import_spacer,

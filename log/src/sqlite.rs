@@ -229,6 +229,7 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         durability: "a commit is on disk when it resolves (WAL, synchronous=FULL)",
         dense: true,
         atomic_visibility: true,
+        counts_bytes: true,
         shared: true,
         tells_within: Some(keeping::LOOK),
         writer,
@@ -349,5 +350,15 @@ impl Log for SqliteLog {
         self.shared.readers.close();
         self.shared.owner.release();
         Ok(())
+    }
+}
+
+#[cfg(feature = "kafka")]
+#[async_trait::async_trait]
+impl crate::store::Store for SqliteLog {
+    async fn begin(&self, group: &GroupName, positions: &[(At, Offset)]) -> Result<(), LogError> {
+        let (group, positions) = (group.clone(), positions.to_vec());
+        let work = move |c: &Connection| Ok(groups::begin_all(c, &group, &positions)?);
+        self.shared.change("begin a group of", work, |()| ()).await
     }
 }
