@@ -255,6 +255,13 @@ impl Log for KafkaLog {
     }
 }
 
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.relay.stop.cancel();
+        self.shared.close();
+    }
+}
+
 impl KafkaLog {
     /// Makes a topic, in Kafka and then in the store.
     async fn create(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError> {

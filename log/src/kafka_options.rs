@@ -1,7 +1,8 @@
 //! What operators and tests may set about a log in Kafka.
 
-use crate::Driver;
+use crate::{Driver, Faults};
 use std::fmt;
+use std::sync::Arc;
 
 /// Settings of a log in Kafka.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct KafkaOptions {
     /// The log that holds what Kafka does not: state, positions, leases, and what is on its way to Kafka. In a file, or in
     /// PostgreSQL; not in Kafka.
     pub store: Box<Driver>,
+    /// What happens at the relay's fault points; none: nothing.
+    pub faults: Option<Arc<dyn Faults>>,
 }
 
 /// Properties by name. Prints names only: values may be secrets.
@@ -34,6 +37,7 @@ impl KafkaOptions {
             properties: Properties::default(),
             replication: None,
             store: Box::new(store),
+            faults: None,
         }
     }
 

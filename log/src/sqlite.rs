@@ -50,7 +50,7 @@ use weir_schema::{
 
 pub use backup::{Backup, backup};
 pub(crate) use held::Held;
-pub use options::{FaultPoint, Faults, SqliteOptions};
+pub use options::SqliteOptions;
 
 /// Up to so many rows or events are read on the caller's thread: tens of microseconds from the page cache, less than
 /// the way to another thread and back.
@@ -122,6 +122,12 @@ impl SqliteLog {
         };
         let ended = start(committer, queue).map_err(|error| no_thread(path, error))?;
         Ok(Self { capabilities, shared, keeper, ended: tokio::sync::Mutex::new(Some(ended)) })
+    }
+
+    /// Whether this process is the one that partitions are assigned to; takes that over if nobody is.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn is_owner(&self) -> Result<bool, LogError> {
+        self.shared.owner.try_take()
     }
 
     /// Reads in one snapshot; on another thread if it is `long`.

@@ -20,7 +20,17 @@ pub(crate) trait Store: Log {
 pub(crate) async fn open_store(config: LogConfig) -> Result<Arc<dyn Store>, LogError> {
     Ok(match config.driver {
         Driver::Sqlite { path, options } => {
-            Arc::new(SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?)
+            let log = SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?;
+            if !log.is_owner()? {
+                return Err(LogError::Unavailable {
+                    operation: format!("open store {}", path.display()),
+                    source: "another process has it open: several nodes share a store in PostgreSQL \
+                             (store: {driver: postgres, connString: …})"
+                        .into(),
+                    retry: false,
+                });
+            }
+            Arc::new(log)
         }
         Driver::Postgres(options) => Arc::new(PostgresLog::open(options, config.app, config.clock).await?),
         Driver::Memory | Driver::Kafka(_) => {

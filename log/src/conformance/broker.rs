@@ -141,6 +141,18 @@ impl Broker {
         admin.delete_topics(&names, &AdminOptions::new()).await.map(drop).map_err(|e| e.to_string())
     }
 
+    /// Makes the brokers forget a group, with all the offsets that it has committed.
+    ///
+    /// # Errors
+    /// What the broker said.
+    pub async fn forget(&self, group: &str) -> Result<(), String> {
+        let forgotten = self.admin()?.delete_groups(&[group], &AdminOptions::new()).await;
+        match forgotten.map_err(|e| e.to_string())?.into_iter().next() {
+            Some(Err((_, code))) => Err(code.to_string()),
+            _ => Ok(()),
+        }
+    }
+
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>, String> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.brokers).set("reconnect.backoff.max.ms", "200");

@@ -11,7 +11,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use weir_schema::{At, Offset};
+use weir_schema::{At, Millis, Offset};
 
 /// How far before its end a partition is looked at for its last event: behind it there are only marks of transactions.
 const BACK: u64 = 64;
@@ -23,6 +23,8 @@ const CATCH_UP: Duration = Duration::from_secs(2);
 /// Follows partitions from the end on. Stops when it is dropped.
 pub(super) struct Follower {
     consumer: Arc<Consumer>,
+    /// Asks where partitions begin and end: a question on the other's connection would wait behind its fetches.
+    asker: Consumer,
     shared: Arc<Shared>,
     signs: Arc<Signs>,
 }
@@ -43,7 +45,8 @@ impl Follower {
             ("queued.max.messages.kbytes", "4096"),
             ("fetch.queue.backoff.ms", "5"),
         ])?;
-        let follower = Self { consumer: Arc::new(consumer), shared, signs: Arc::default() };
+        let (consumer, asker) = (Arc::new(consumer), clients.consumer(&[])?);
+        let follower = Self { consumer, asker, shared, signs: Arc::default() };
         let (consumer, shared, signs) =
             (follower.consumer.clone(), follower.shared.clone(), follower.signs.clone());
         let work = move || follow(&consumer, &shared, &signs);
@@ -77,9 +80,26 @@ impl Follower {
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
     pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), KafkaError> {
-        let ask = || self.consumer.fetch_watermarks(&topic.name, number(at.partition), ANSWER);
+        let ask = || self.asker.fetch_watermarks(&topic.name, number(at.partition), ANSWER);
         let (low, end) = patiently(ask)?;
         Ok((offset(low), offset(end)))
+    }
+
+    /// The offset of the first event that is not earlier than `time`; none: there is none.
+    pub(super) fn offset_at(
+        &self,
+        topic: &Topic,
+        at: At,
+        time: Millis,
+    ) -> Result<Option<Offset>, KafkaError> {
+        let (name, partition) = (topic.name.as_str(), number(at.partition));
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset(name, partition, Place::Offset(time.0.max(0)))?;
+        let found = patiently(|| self.asker.offsets_for_times(times.clone(), ANSWER))?;
+        Ok(match found.find_partition(name, partition).map(|element| element.offset()) {
+            Some(Place::Offset(found)) => Some(offset(found)),
+            _ => None,
+        })
     }
 
     /// The tail of a partition that can be read up to `end`: waits until what is there has been seen.

@@ -39,12 +39,16 @@ impl Mirror {
 
     /// Takes a topic of the store's in, or what has changed of it.
     pub(super) fn add(&self, info: &TopicInfo) -> Arc<Topic> {
-        let name = self.name_of(&info.spec.name);
-        let topic = Arc::new(Topic { id: info.id, name: name.clone(), spec: info.spec.clone() });
+        let topic = Arc::new(self.named(info));
         let mut maps = self.maps.write().unwrap_or_else(PoisonError::into_inner);
         maps.by_id.insert(info.id, topic.clone());
-        maps.by_name.insert(name, topic.clone());
+        maps.by_name.insert(topic.name.clone(), topic.clone());
         topic
+    }
+
+    /// A topic of the store's with its name in Kafka.
+    pub(super) fn named(&self, info: &TopicInfo) -> Topic {
+        Topic { id: info.id, name: self.name_of(&info.spec.name), spec: info.spec.clone() }
     }
 
     /// The topic of a partition, if it has that partition.

@@ -56,6 +56,8 @@ impl KafkaLog {
             shared: parts.shared.clone(),
             writer: capabilities.writer,
             handle: keeper.blocking(),
+            runs_here: Arc::default(),
+            own_ids: Arc::default(),
         };
         forward_news(&keeper, &parts.shared, &*store);
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
@@ -116,7 +118,9 @@ async fn start_relay(keeper: &Keeper, relay: Relay) -> Result<RelayEnd, LogError
     let membership = relay.join().await?;
     let (stop, (tell, ended)) = (CancellationToken::new(), oneshot::channel());
     let token = stop.clone();
-    keeper.spawn(async move {
+    keeper.spawn(relay.clone().look_out());
+    // its thread needs the keeper's runtime
+    keeper.spawn_to_end(async move {
         relay.attend(membership, token).await;
         // nobody waits for it unless the log is closed
         tell.send(()).unwrap_or(());

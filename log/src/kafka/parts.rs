@@ -73,7 +73,7 @@ impl Parts {
     }
 
     pub(super) fn offset_at(&self, topic: &Topic, at: At, time: Millis) -> Result<Offset, LogError> {
-        let found = self.readers.offset_at(topic, at, time);
+        let found = self.follower.offset_at(topic, at, time);
         match found.map_err(|error| self.in_words("look a time up in topic", &topic.name, &error))? {
             Some(found) => Ok(found),
             None => Ok(self.end(topic, at)?.1),

@@ -1,6 +1,6 @@
 //! Reads from any offset: a few consumers that go on where they stand, or are put where a read begins.
 
-use super::clients::{ANSWER, Clients, Consumer, patiently};
+use super::clients::{ANSWER, Clients, Consumer};
 use super::mirror::{Topic, number, offset};
 use crate::ReadLimit;
 use bytes::BytesMut;
@@ -58,25 +58,6 @@ impl Readers {
         // takes a while
         drop(superfluous);
         read
-    }
-
-    /// The offset of the first event that is not earlier than `time`; none: there is none.
-    pub(super) fn offset_at(
-        &self,
-        topic: &Topic,
-        at: At,
-        time: Millis,
-    ) -> Result<Option<Offset>, KafkaError> {
-        let reader = self.take(Range { at, from: Offset::ZERO, end: Offset::ZERO })?;
-        let mut times = TopicPartitionList::new();
-        times.add_partition_offset(&topic.name, number(at.partition), Place::Offset(time.0.max(0)))?;
-        let found = patiently(|| reader.consumer.offsets_for_times(times.clone(), ANSWER));
-        self.lock().push(reader);
-        let found = found?.find_partition(&topic.name, number(at.partition)).map(|e| e.offset());
-        Ok(match found {
-            Some(Place::Offset(found)) => Some(offset(found)),
-            _ => None,
-        })
     }
 
     /// The reader that stands where the range begins; else a new one, or the one that was used longest ago.

@@ -5,6 +5,7 @@
 //! ([`Transactor`]). Whoever comes after it ends what it left open, reads the number, and goes on from there: whatever a
 //! row's transaction came to, the number tells.
 
+mod elsewhere;
 mod session;
 mod transactor;
 
@@ -13,6 +14,7 @@ use super::shared::Shared;
 use crate::{Change, Log, LogError, Membership};
 use session::Session;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,10 @@ pub(super) struct Relay {
     pub(super) writer: WriterId,
     /// Where the store's futures run while a thread waits for them.
     pub(super) handle: Handle,
+    /// Whether this process has the lease.
+    pub(super) runs_here: Arc<AtomicBool>,
+    /// How many transactions of its own it has sent to the store.
+    pub(super) own_ids: Arc<AtomicU64>,
 }
 
 /// A thread that relays. Stops when it is dropped.
@@ -69,8 +75,11 @@ impl Relay {
         let (relay, stop) = (self.clone(), CancellationToken::new());
         let (tell, ended) = oneshot::channel();
         let token = stop.clone();
+        let runs_here = self.runs_here.clone();
         let work = move || {
+            runs_here.store(true, Ordering::SeqCst);
             Session::new(relay, epoch, token).run();
+            runs_here.store(false, Ordering::SeqCst);
             // nobody waits for it unless the lease goes on
             tell.send(()).unwrap_or(());
         };

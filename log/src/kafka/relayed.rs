@@ -63,6 +63,11 @@ impl Relayed {
         wait.await.ok()
     }
 
+    /// What is waited for, the first `many`.
+    pub(super) fn missing(&self, many: usize) -> Vec<u64> {
+        self.lock().waiting.keys().copied().take(many).collect()
+    }
+
     /// Lets go of everyone who waits.
     pub(super) fn close(&self) {
         let mut state = self.lock();

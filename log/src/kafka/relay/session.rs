@@ -2,17 +2,23 @@
 
 use super::transactor::{Outgoing, Transactor};
 use super::{Relay, group};
+use crate::kafka::mirror::Topic;
 use crate::kafka::outbox::{self, Row};
 use crate::kafka::relayed::Bases;
 use crate::{BoxError, ReadLimit};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_schema::{Epoch, Millis, Offset, Records};
+use weir_schema::{At, Epoch, Millis, Offset, Records, TopicId, WriterId};
 
 /// How much of the outbox goes into one transaction of Kafka's.
 const BATCH: ReadLimit = ReadLimit { events: 1000, bytes: 4 << 20 };
 /// How often the store is looked at where nothing is heard of it.
 const LOOK: Duration = Duration::from_millis(200);
+/// After so many looks in vain it is idle.
+const IDLE_LOOKS: u32 = 25;
 /// How long it waits after a failure.
 const PAUSE: Duration = Duration::from_millis(200);
 /// So many rows that are in Kafka may be left in the outbox.
@@ -26,9 +32,19 @@ pub(super) struct Session {
     /// What has been told already, so that a lasting failure is told once.
     told: Option<String>,
     /// A batch whose commit failed: the number that it records, and where its events would be.
-    unsure: Option<(u64, Vec<(u64, Bases)>)>,
+    unsure: Option<(u64, Arrived)>,
+    /// Topics that other processes have made.
+    others: HashMap<TopicId, Arc<Topic>>,
     /// Rows below are removed, or about to be.
     trimmed: u64,
+}
+
+/// Where transactions came to be, by the numbers of their last rows.
+#[derive(Default)]
+struct Arrived {
+    /// Those that this process waits for.
+    here: Vec<(u64, Bases)>,
+    elsewhere: Vec<(u64, Bases)>,
 }
 
 /// Rows of the outbox, whole transactions only.
@@ -40,7 +56,7 @@ struct Batch {
 
 impl Session {
     pub(super) fn new(relay: Relay, epoch: Epoch, stop: CancellationToken) -> Self {
-        Self { relay, epoch, stop, told: None, unsure: None, trimmed: 0 }
+        Self { relay, epoch, stop, told: None, unsure: None, others: HashMap::new(), trimmed: 0 }
     }
 
     /// Relays until it is told to stop, or the lease has gone to another.
@@ -48,6 +64,10 @@ impl Session {
         while let Err(error) = self.relay_all() {
             if self.stop.is_cancelled() || !self.is_owner() {
                 return;
+            }
+            if is_fenced(&error) {
+                // another has sent the same rows, and they are elsewhere
+                self.unsure = None;
             }
             let words = error.to_string();
             if self.told.as_ref() != Some(&words) {
@@ -70,12 +90,15 @@ impl Session {
         let mut next = self.begin(transactor.reached()?)?;
         while let Some(batch) = self.gather(next)? {
             let arrived = self.produce(&transactor, &batch)?;
+            let time = batch.rows.last().map_or(Millis(0), |(_, time, _)| *time);
             if self.told.take().is_some() {
                 tracing::info!("what is committed reaches Kafka again");
             }
             next = batch.end;
-            self.relay.shared.relayed.arrive(next, arrived);
-            self.tidy(next);
+            self.tell(next, arrived, time);
+            if next - self.trimmed >= LEFT {
+                self.tidy(next);
+            }
         }
         Ok(())
     }
@@ -87,49 +110,82 @@ impl Session {
         let outbox = outbox.ok_or("the store has lost its outbox")?;
         let next = first(reached, outbox.earliest[0].0, outbox.tail[0].0)?;
         let unsure = self.unsure.take().filter(|(end, _)| *end <= next);
-        self.relay.shared.relayed.arrive(next, unsure.map(|(_, arrived)| arrived).unwrap_or_default());
+        self.tell(next, unsure.map(|(_, arrived)| arrived).unwrap_or_default(), Millis(0));
         Ok(next)
     }
 
+    /// Tells whoever waits that the rows below `next` are in Kafka.
+    fn tell(&self, next: u64, arrived: Arrived, time: Millis) {
+        let Arrived { here, elsewhere } = arrived;
+        self.relay.shared.relayed.arrive(next, here);
+        if elsewhere.is_empty() {
+            return;
+        }
+        let relay = self.relay.clone();
+        drop(self.relay.handle.spawn(async move {
+            if let Err(error) = relay.tell(&elsewhere, time).await {
+                tracing::debug!(%error, "another process finds out by itself what is in Kafka");
+            }
+        }));
+    }
+
+    /// A topic, whoever has made it.
+    fn topic(&mut self, at: At) -> Result<Arc<Topic>, BoxError> {
+        let known = self.relay.shared.mirror.topic(at).or_else(|| self.others.get(&at.topic).cloned());
+        if let Some(topic) = known {
+            return Ok(topic);
+        }
+        for info in self.relay.handle.block_on(self.relay.store.topics())? {
+            self.others.insert(info.id, Arc::new(self.relay.shared.mirror.named(&info)));
+        }
+        Ok(self.others.get(&at.topic).cloned().ok_or_else(|| crate::topic::no_topic(at))?)
+    }
+
     /// Waits for rows from `next` on; none when it is to stop.
-    fn gather(&self, next: u64) -> Result<Option<Batch>, BoxError> {
-        let (store, outbox) = (&self.relay.store, self.relay.outbox);
-        let mut news = store.watch();
-        self.relay.handle.block_on(async {
-            let mut batch = Batch { rows: Vec::new(), end: next };
+    fn gather(&mut self, next: u64) -> Result<Option<Batch>, BoxError> {
+        let (relay, stop) = (self.relay.clone(), self.stop.clone());
+        let mut news = relay.store.watch();
+        relay.handle.block_on(async {
+            let (mut batch, mut looks) = (Batch { rows: Vec::new(), end: next }, 0);
             loop {
-                let read = store.read(outbox, Offset(batch.end), BATCH);
-                let Some(records) = self.stop.run_until_cancelled(read).await else { return Ok(None) };
+                let read = relay.store.read(relay.outbox, Offset(batch.end), BATCH);
+                let Some(records) = stop.run_until_cancelled(read).await else { return Ok(None) };
                 batch.add(&records?)?;
                 if batch.is_whole() && !batch.rows.is_empty() {
                     return Ok(Some(batch));
                 }
-                let wait = tokio::time::timeout(LOOK, news.changed());
-                if batch.rows.is_empty() && self.stop.run_until_cancelled(wait).await.is_none() {
-                    return Ok(None);
+                if !batch.rows.is_empty() {
+                    continue;
+                }
+                match stop.run_until_cancelled(tokio::time::timeout(LOOK, news.changed())).await {
+                    None => return Ok(None),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) if looks >= IDLE_LOOKS => self.tidy(next),
+                    Some(Err(_)) => looks += 1,
                 }
             }
         })
     }
 
-    fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Vec<(u64, Bases)>, BoxError> {
-        let shared = &self.relay.shared;
+    fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Arrived, BoxError> {
         let mut events = Vec::new();
         for (_, time, row) in &batch.rows {
             for event in row.events.iter() {
                 let at = event.meta.at;
-                let topic = shared.mirror.topic(at).ok_or_else(|| crate::topic::no_topic(at))?;
-                let time = shared.times.stamp(at, *time, |time| time);
+                let topic = self.topic(at)?;
+                let time = self.relay.shared.times.stamp(at, *time, |time| time);
                 events.push(Outgoing { topic, event, time });
             }
         }
-        let offsets = transactor.commit(&events, batch.end, &self.stop)?;
-        Ok(batch.arrived(&offsets, self.relay.writer))
+        let offsets = transactor.begin(&events, batch.end, &self.stop)?;
+        self.unsure = Some((batch.end, batch.arrived(&offsets, self.relay.writer)));
+        transactor.commit(&self.stop)?;
+        Ok(self.unsure.take().map(|(_, arrived)| arrived).unwrap_or_default())
     }
 
-    /// Removes rows that are in Kafka, when there are many.
+    /// Removes the rows below `reached`, which are in Kafka.
     fn tidy(&mut self, reached: u64) {
-        if reached - self.trimmed < LEFT {
+        if reached == self.trimmed {
             return;
         }
         self.trimmed = reached;
@@ -140,6 +196,19 @@ impl Session {
             }
         }));
     }
+}
+
+/// Whether another has opened the relay's name.
+fn is_fenced(error: &BoxError) -> bool {
+    let code = error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch
+        )
+    )
 }
 
 /// The first row that is not in Kafka, by the number that Kafka has and the rows that the store has.
@@ -178,9 +247,9 @@ impl Batch {
         self.rows.last().is_none_or(|(_, _, row)| row.is_last)
     }
 
-    /// Where the transactions of `writer` came to be, by the numbers of their last rows.
-    fn arrived(&self, offsets: &[Offset], writer: weir_schema::WriterId) -> Vec<(u64, Bases)> {
-        let (mut arrived, mut bases) = (Vec::new(), Bases::new());
+    /// Where the transactions came to be, those that `writer` waits for apart from the others'.
+    fn arrived(&self, offsets: &[Offset], writer: WriterId) -> Arrived {
+        let (mut arrived, mut bases) = (Arrived::default(), Bases::new());
         let mut offsets = offsets.iter();
         for (number, _, row) in &self.rows {
             for (event, offset) in row.events.iter().zip(offsets.by_ref()) {
@@ -188,7 +257,8 @@ impl Batch {
             }
             if row.is_last {
                 let bases = std::mem::take(&mut bases);
-                arrived.extend((row.writer == writer).then_some((*number, bases)));
+                let whose = if row.writer == writer { &mut arrived.here } else { &mut arrived.elsewhere };
+                whose.push((*number, bases));
             }
         }
         arrived

@@ -3,6 +3,7 @@
 use crate::kafka::append::message;
 use crate::kafka::clients::{ANSWER, Clients, Consumer, Context, patiently};
 use crate::kafka::mirror::{Topic, offset};
+use crate::{BoxError, FaultPoint, Faults};
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -35,6 +36,7 @@ pub(super) struct Transactor {
     consumer: Consumer,
     /// Of the topic without events, and of the group, in which the number is recorded.
     record: String,
+    faults: Option<Arc<dyn Faults>>,
 }
 
 /// Counts what has been delivered.
@@ -65,8 +67,14 @@ impl Transactor {
         ]);
         let producer: ThreadedProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
         insist(stop, || producer.init_transactions(ANSWER))?;
-        let consumer = recorder(clients)?;
-        Ok(Self { producer, deliveries, consumer, record: clients.group("relay") })
+        let consumer = recorder(clients, "read_committed")?;
+        Ok(Self {
+            producer,
+            deliveries,
+            consumer,
+            record: clients.group("relay"),
+            faults: clients.options.faults.clone(),
+        })
     }
 
     /// The number that the last transaction has recorded.
@@ -74,14 +82,15 @@ impl Transactor {
         recorded(&self.consumer, &self.record)
     }
 
-    /// Commits `events` with the number `reached`; returns where they came to be. On an error it is not known whether it
-    /// was committed: open another and ask what was reached.
-    pub(super) fn commit(
+    /// Begins a transaction of `events` and the number `reached`; returns where they are when it is committed. After an
+    /// error nothing of it will be, once another is opened.
+    pub(super) fn begin(
         &self,
         events: &[Outgoing<'_>],
         reached: u64,
         stop: &CancellationToken,
-    ) -> Result<Vec<Offset>, KafkaError> {
+    ) -> Result<Vec<Offset>, BoxError> {
+        self.at(FaultPoint::Taken)?;
         self.producer.begin_transaction()?;
         self.deliveries.expect(events.len());
         for (index, outgoing) in events.iter().enumerate() {
@@ -97,8 +106,18 @@ impl Transactor {
         while self.producer.in_flight_count() > 0 {
             std::thread::yield_now();
         }
-        insist(stop, || self.producer.commit_transaction(ANSWER))?;
         Ok(offsets)
+    }
+
+    /// Commits it. After an error it is not known whether it was: open another and ask what was reached.
+    pub(super) fn commit(&self, stop: &CancellationToken) -> Result<(), BoxError> {
+        self.at(FaultPoint::Applied)?;
+        insist(stop, || self.producer.commit_transaction(ANSWER))?;
+        self.at(FaultPoint::Committed)
+    }
+
+    fn at(&self, point: FaultPoint) -> Result<(), BoxError> {
+        crate::faults::at(self.faults.as_ref(), point)
     }
 
     fn send(&self, index: usize, outgoing: &Outgoing<'_>) -> Result<(), KafkaError> {
@@ -119,13 +138,14 @@ impl Transactor {
     }
 }
 
-/// The number that the last transaction has recorded in Kafka; none: there has been none, or it has expired.
+/// The number that the last transaction that has ended has recorded in Kafka; none: there has been none, or it has
+/// expired. One that a dead process left open would be waited for, so it is not looked at.
 pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Option<u64>, KafkaError> {
-    recorded(&recorder(clients)?, &clients.group("relay"))
+    recorded(&recorder(clients, "read_uncommitted")?, &clients.group("relay"))
 }
 
-fn recorder(clients: &Clients) -> Result<Consumer, KafkaError> {
-    clients.consumer(&[("group.id", &clients.group("relay"))])
+fn recorder(clients: &Clients, isolation: &str) -> Result<Consumer, KafkaError> {
+    clients.consumer(&[("group.id", &clients.group("relay")), ("isolation.level", isolation)])
 }
 
 fn recorded(consumer: &Consumer, record: &str) -> Result<Option<u64>, KafkaError> {

@@ -1,0 +1,8 @@
+//! What only a log in Kafka does: several nodes, one relay; events of others; a store that is not its own.
+#![cfg(feature = "kafka")]
+
+mod kafka {
+    mod nodes;
+    mod outside;
+    mod stores;
+}
