@@ -89,7 +89,8 @@ impl Faults for Abort {
 #[test]
 fn what_was_acknowledged_outlives_a_killed_process() {
     let folder = tempfile::tempdir().expect("a folder is made");
-    kill_again_and_again(&Place { kafka: None, file: folder.path().join("log.db") }, ROUNDS);
+    let place = Place { kafka: None, file: folder.path().join("log.db") };
+    assert!(kill_again_and_again(&place, ROUNDS) >= ROUNDS as usize * 15);
 }
 
 #[cfg(feature = "kafka")]
@@ -97,7 +98,8 @@ fn what_was_acknowledged_outlives_a_killed_process() {
 fn what_was_acknowledged_on_kafka_outlives_a_killed_process() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder is made"), Prefix::fresh());
     let kafka = Some((prefix.brokers().to_owned(), prefix.name().to_owned()));
-    kill_again_and_again(&Place { kafka, file: folder.path().join("store.db") }, KAFKA_ROUNDS);
+    let place = Place { kafka, file: folder.path().join("store.db") };
+    assert!(kill_again_and_again(&place, KAFKA_ROUNDS) >= KAFKA_ROUNDS as usize * 15);
 }
 
 /// The control: with what the relay records in Kafka gone, the same crash brings events twice.
@@ -121,7 +123,8 @@ fn without_the_number_in_kafka_events_would_come_twice() {
     assert!(runtime.block_on(twice) > 0, "nothing came twice: the record of the number proves nothing");
 }
 
-fn kill_again_and_again(place: &Place, rounds: u32) {
+/// Returns how many commits were acknowledged, all of which were there after every kill.
+fn kill_again_and_again(place: &Place, rounds: u32) -> usize {
     let mut acknowledged = HashMap::new();
     let mut kills = [0_u32; 4];
     for round in 0..rounds {
@@ -135,7 +138,7 @@ fn kill_again_and_again(place: &Place, rounds: u32) {
         check(place, &acknowledged, round);
     }
     assert_eq!((kills.iter().sum::<u32>(), kills[0]), (rounds, rounds / 2));
-    assert!(acknowledged.len() as u64 >= u64::from(rounds) * 15, "{} acknowledged", acknowledged.len());
+    acknowledged.len()
 }
 
 /// Lets a child commit until `patience` acknowledgements (`kind` 0) or batches (at a fault point) have come.

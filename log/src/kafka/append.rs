@@ -19,7 +19,7 @@ const QUEUE: &str = "1000000";
 /// Sends single events.
 pub(super) struct Appender {
     producer: ThreadedProducer<Deliveries>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     words: Words,
 }
 

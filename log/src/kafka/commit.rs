@@ -8,17 +8,23 @@ use crate::batch::Outcome;
 use crate::store::Store;
 use crate::{Commit, CommitError, Rejection};
 use std::sync::Arc;
-use weir_schema::{At, Offset, Receipt, Record, Records, Transaction};
+use weir_schema::{Advance, At, Offset, Receipt, Record, Records, TopicId, Transaction};
+
+/// Stands for the catalog among the places that transactions are on their way to.
+const CATALOG: At = At { topic: TopicId(u32::MAX), partition: 0 };
 
 impl KafkaLog {
     /// A transaction without appends is the store's alone.
     pub(super) fn pass_on(&self, transaction: Arc<Transaction>) -> Commit {
+        let catalog = catalog_of(&transaction);
+        self.shared.pending.set_out(catalog);
         let commit = self.store.commit(transaction);
         let (done, outcome) = Commit::channel();
         let (shared, store) = (self.shared.clone(), self.store.clone());
         self.keeper.spawn_to_end(async move {
             let outcome = commit.await;
             shared.tails.merge(&store.watch().borrow());
+            shared.pending.arrive(catalog);
             // whoever asked may have gone
             drop(done.send(outcome));
         });
@@ -27,11 +33,11 @@ impl KafkaLog {
 
     /// Sends a transaction with appends on its way. Whoever waits for it is told by `Pending`.
     pub(super) fn send(&self, transaction: &Transaction) {
-        let mut events = transaction.appends.iter().flat_map(Records::iter);
-        if let Some(why) = events.find_map(|event| self.refusal(&event)) {
+        if let Err(why) = self.capabilities.limits.check(transaction) {
             return self.refuse(transaction, why);
         }
-        if let Err(why) = self.capabilities.limits.check(transaction) {
+        let mut events = transaction.appends.iter().flat_map(Records::iter);
+        if let Some(why) = events.find_map(|event| self.refusal(&event)) {
             return self.refuse(transaction, why);
         }
         match self.straight(transaction) {
@@ -51,7 +57,7 @@ impl KafkaLog {
         let mut events = transaction.appends.iter().flat_map(Records::iter);
         let (Some(event), None, true) = (events.next(), events.next(), is_bare) else { return None };
         // what was sent before it by the other way comes first
-        let is_free = self.shared.pending.is_free(event.meta.at);
+        let is_free = self.shared.pending.is_free(event.meta.at) && self.shared.pending.is_free(CATALOG);
         Some((self.shared.mirror.topic(event.meta.at).filter(|_| is_free)?, event))
     }
 
@@ -69,10 +75,12 @@ impl KafkaLog {
     fn relay(&self, transaction: &Transaction) {
         let (id, mut places) = (transaction.id, Vec::new());
         places.extend(transaction.appends.iter().flat_map(Records::iter).map(|event| event.meta.at));
+        places.extend(catalog_of(transaction));
         places.sort_unstable();
         places.dedup();
         self.shared.pending.set_out(&places);
-        let packed = outbox::pack(transaction, self.outbox, self.capabilities.writer);
+        let packed =
+            outbox::pack(transaction, self.outbox, self.capabilities.writer, self.appender.clock.now());
         let commit = self.store.commit(Arc::new(packed));
         let (shared, store) = (self.shared.clone(), self.store.clone());
         self.keeper.spawn_to_end(async move {
@@ -88,7 +96,8 @@ impl KafkaLog {
     /// Refuses a transaction for what can never succeed, unless the store has another reason: that comes first.
     fn refuse(&self, transaction: &Transaction, why: Rejection) {
         let mut checked = transaction.clone();
-        (checked.appends, checked.writes, checked.advance) = Default::default();
+        (checked.appends, checked.writes) = Default::default();
+        checked.advance = checked.advance.map(|advance| Advance { to: advance.from, ..advance });
         let (commit, shared, id) =
             (self.store.commit(Arc::new(checked)), self.shared.clone(), transaction.id);
         self.keeper.spawn_to_end(async move {
@@ -96,6 +105,11 @@ impl KafkaLog {
             shared.pending.resolve(id, outcome);
         });
     }
+}
+
+/// [`CATALOG`], if a transaction raises its version.
+fn catalog_of(transaction: &Transaction) -> &'static [At] {
+    if crate::limits::raises(transaction).0 { &[CATALOG] } else { &[] }
 }
 
 /// Waits until what the store has committed is in Kafka, and can be read.

@@ -3,12 +3,13 @@
 //! They are committed with the state and the position that belong to them, and their offsets number the transactions in
 //! commit order. A row is one event, or a few where one is too large for all: the last of them says so.
 //!
-//! The value of a row: version (1), whether it is the last of its transaction (1), the writer that waits for it (4); then
+//! The value of a row: version (1), whether it is the last of its transaction (1), the writer that waits for it (4), its time
+//! in milliseconds (8); then
 //! each event: topic (4), partition (4), key and value (4 for the length, all ones for none, and the bytes), headers (4 and
 //! the bytes). Numbers are little-endian.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use weir_schema::{At, Headers, Record, Records, RecordsBuilder, TopicId, Transaction, WriterId};
+use weir_schema::{At, Headers, Millis, Record, Records, RecordsBuilder, TopicId, Transaction, WriterId};
 
 /// What the topic is called in the store.
 pub(super) const TOPIC: &str = "_weir_outbox";
@@ -25,15 +26,17 @@ pub(super) struct Row {
     pub(super) is_last: bool,
     /// Who waits for it.
     pub(super) writer: WriterId,
+    /// When it was committed, by its own clock.
+    pub(super) time: Millis,
     pub(super) events: Records,
 }
 
 /// `transaction` as the store is given it: its appends are rows of the outbox `at`.
-pub(super) fn pack(transaction: &Transaction, at: At, writer: WriterId) -> Transaction {
+pub(super) fn pack(transaction: &Transaction, at: At, writer: WriterId, time: Millis) -> Transaction {
     let mut rows: Vec<BytesMut> = Vec::new();
     for event in transaction.appends.iter().flat_map(Records::iter) {
         if rows.last().is_none_or(|row| row.len() >= ROW_BYTES) {
-            rows.push(begin(writer));
+            rows.push(begin(writer, time));
         }
         if let Some(row) = rows.last_mut() {
             put_event(row, &event);
@@ -49,11 +52,12 @@ pub(super) fn pack(transaction: &Transaction, at: At, writer: WriterId) -> Trans
     Transaction { appends: [packed.build()].into_iter().collect(), ..transaction.clone() }
 }
 
-fn begin(writer: WriterId) -> BytesMut {
+fn begin(writer: WriterId, time: Millis) -> BytesMut {
     let mut row = BytesMut::new();
     row.put_u8(VERSION);
     row.put_u8(0);
     row.put_u32_le(writer.0);
+    row.put_i64_le(time.0);
     row
 }
 
@@ -80,6 +84,7 @@ pub(super) fn unpack(value: &[u8]) -> Option<Row> {
     }
     let is_last = rest.try_get_u8().ok()? != 0;
     let writer = WriterId(rest.try_get_u32_le().ok()?);
+    let time = Millis(rest.try_get_i64_le().ok()?);
     let mut events = RecordsBuilder::with_capacity(1, rest.len());
     while rest.has_remaining() {
         let topic = TopicId(rest.try_get_u32_le().ok()?);
@@ -89,7 +94,7 @@ pub(super) fn unpack(value: &[u8]) -> Option<Row> {
         let headers = Headers::decode(&headers);
         events.push(At { topic, partition }, key.as_deref(), value.as_deref(), headers);
     }
-    Some(Row { is_last, writer, events: events.build() })
+    Some(Row { is_last, writer, time, events: events.build() })
 }
 
 /// The next key or value; the outer none: the row ends too early.
@@ -126,7 +131,7 @@ mod tests {
     }
 
     fn rows(transaction: &Transaction) -> Vec<Row> {
-        let packed = pack(transaction, OUTBOX, WriterId(7));
+        let packed = pack(transaction, OUTBOX, WriterId(7), Millis(9));
         let values = packed.appends[0].iter();
         values.map(|row| unpack(row.value().expect("a row has a value")).expect("it was packed")).collect()
     }
@@ -146,7 +151,7 @@ mod tests {
         let rows = rows(&transaction(&vec![event; 7]));
         assert_eq!(rows.iter().map(|row| row.is_last).collect::<Vec<_>>(), [false, false, true]);
         assert_eq!(rows.iter().map(|row| row.events.len()).sum::<usize>(), 7);
-        assert!(rows.iter().all(|row| row.writer == WriterId(7)));
+        assert!(rows.iter().all(|row| (row.writer, row.time) == (WriterId(7), Millis(9))));
     }
 
     fn bytes() -> impl Strategy<Value = Vec<u8>> {

@@ -49,7 +49,7 @@ struct Arrived {
 
 /// Rows of the outbox, whole transactions only.
 struct Batch {
-    rows: Vec<(u64, Millis, Row)>,
+    rows: Vec<(u64, Row)>,
     /// The number of the first row that is not in it.
     end: u64,
 }
@@ -90,7 +90,7 @@ impl Session {
         let mut next = self.begin(transactor.reached()?)?;
         while let Some(batch) = self.gather(next)? {
             let arrived = self.produce(&transactor, &batch)?;
-            let time = batch.rows.last().map_or(Millis(0), |(_, time, _)| *time);
+            let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
             if self.told.take().is_some() {
                 tracing::info!("what is committed reaches Kafka again");
             }
@@ -169,11 +169,11 @@ impl Session {
 
     fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Arrived, BoxError> {
         let mut events = Vec::new();
-        for (_, time, row) in &batch.rows {
+        for (_, row) in &batch.rows {
             for event in row.events.iter() {
                 let at = event.meta.at;
                 let topic = self.topic(at)?;
-                let time = self.relay.shared.times.stamp(at, *time, |time| time);
+                let time = self.relay.shared.times.stamp(at, row.time, |time| time);
                 events.push(Outgoing { topic, event, time });
             }
         }
@@ -237,21 +237,21 @@ impl Batch {
         for record in records.iter() {
             let row = record.value().and_then(outbox::unpack);
             let row = row.ok_or_else(|| format!("row {} of the outbox is damaged", record.meta.offset))?;
-            self.rows.push((record.meta.offset.0, record.meta.time, row));
+            self.rows.push((record.meta.offset.0, row));
             self.end = record.meta.offset.next().0;
         }
         Ok(())
     }
 
     fn is_whole(&self) -> bool {
-        self.rows.last().is_none_or(|(_, _, row)| row.is_last)
+        self.rows.last().is_none_or(|(_, row)| row.is_last)
     }
 
     /// Where the transactions came to be, those that `writer` waits for apart from the others'.
     fn arrived(&self, offsets: &[Offset], writer: WriterId) -> Arrived {
         let (mut arrived, mut bases) = (Arrived::default(), Bases::new());
         let mut offsets = offsets.iter();
-        for (number, _, row) in &self.rows {
+        for (number, row) in &self.rows {
             for (event, offset) in row.events.iter().zip(offsets.by_ref()) {
                 crate::topic::extend_runs(&mut bases, event.meta.at, *offset);
             }
