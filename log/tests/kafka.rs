@@ -2,6 +2,7 @@
 #![cfg(feature = "kafka")]
 
 mod kafka {
+    mod brokers;
     mod nodes;
     mod outside;
     mod stores;

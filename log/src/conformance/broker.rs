@@ -49,6 +49,8 @@ cd / && rm -rf "$1"
 #[derive(Debug)]
 pub struct Broker {
     brokers: String,
+    /// Of the broker, if it is the tests' own.
+    process: Option<u32>,
     /// The broker is stopped when this process's end of it is closed.
     _lifeline: Option<ChildStdin>,
 }
@@ -72,11 +74,29 @@ impl Broker {
         &self.brokers
     }
 
+    /// Sends the broker a signal, by its name.
+    ///
+    /// # Errors
+    /// It is not the tests' own, or there is no such signal.
+    pub fn signal(&self, name: &str) -> Result<(), String> {
+        let process = self.process.ok_or("the broker is not ours to hurt")?.to_string();
+        let sent = Command::new("kill").args(["-s", name, &process]).status().map_err(|e| e.to_string())?;
+        if sent.success() { Ok(()) } else { Err(format!("signal {name} was not sent")) }
+    }
+
     fn find() -> Result<Self, String> {
         if let Some(brokers) = std::env::var_os("WEIR_TEST_KAFKA") {
             let brokers = brokers.into_string().map_err(|_| "WEIR_TEST_KAFKA is no text")?;
-            return Ok(Self { brokers, _lifeline: None });
+            return Ok(Self { brokers, process: None, _lifeline: None });
         }
+        Self::own()
+    }
+
+    /// Starts a broker of the caller's own, to be hurt.
+    ///
+    /// # Errors
+    /// There is no Java or no Maven here, or it does not start.
+    pub fn own() -> Result<Self, String> {
         let programs = programs()?;
         let mut last = Err(String::new());
         for _ in 0..TRIES {
@@ -109,7 +129,8 @@ impl Broker {
             .spawn()
             .map_err(|e| format!("cannot start a shell: {e}"))?;
         let process = process_of(&mut child)?;
-        let broker = Self { brokers: format!("127.0.0.1:{port}"), _lifeline: child.stdin.take() };
+        let (brokers, lifeline) = (format!("127.0.0.1:{port}"), child.stdin.take());
+        let broker = Self { brokers, process: Some(process), _lifeline: lifeline };
         broker.await_answer(process, &folder)?;
         Ok(broker)
     }
