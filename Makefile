@@ -4,9 +4,9 @@
 .PHONY: help run test fmt lint bench bench-large bench-peers soak install require
 
 EXAMPLE ?= hello
-# Logs that the tests run on. REQUIRE_BACKENDS=sqlite leaves out what needs PostgreSQL, and says so.
+# Logs that the tests run on: sqlite, postgres, kafka (needs Java and Maven). What is not named is left out, and said so.
 export REQUIRE_BACKENDS ?= sqlite,postgres
-LEFT_OUT = $(if $(findstring postgres,$(REQUIRE_BACKENDS)),,postgres)
+LEFT_OUT = $(foreach backend,postgres kafka,$(if $(findstring $(backend),$(REQUIRE_BACKENDS)),,$(backend)))
 CARGO ?= cargo
 SOAK_TABLE = $(TARGET_DIR)/soak.md
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
@@ -23,8 +23,8 @@ run: require ## Build and serve examples/hello (EXAMPLE=shop for another)
 test: require lint ## Everything that must hold: format, lints, docs, all tests, all examples
 	@sh scripts/require test
 	$(CARGO) build --workspace --locked --bins --tests
-	WEIR_BIN="$(TARGET_DIR)/debug/weir" $(CARGO) test --workspace --locked --no-fail-fast $(LEFT_OUT:%=-- --skip %)
-	@[ -z "$(LEFT_OUT)" ] || echo "left out, \"filtered out\" above: every test on $(LEFT_OUT) (REQUIRE_BACKENDS=$(REQUIRE_BACKENDS))"
+	WEIR_BIN="$(TARGET_DIR)/debug/weir" $(CARGO) test --workspace --locked --no-fail-fast $(if $(LEFT_OUT),-- $(LEFT_OUT:%=--skip %))
+	@[ -z "$(LEFT_OUT)" ] || echo "left out, \"filtered out\" above: every test on: $(LEFT_OUT) (REQUIRE_BACKENDS=$(REQUIRE_BACKENDS))"
 
 lint: require ## Formatting, clippy and rustdoc, warnings denied
 	$(CARGO) fmt --all --check

@@ -5,8 +5,8 @@ use anyhow::Context as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use weir_config::LogStorage;
-use weir_log::{Driver, Log, LogConfig, LogError, PostgresOptions, SqliteOptions, SystemClock};
+use weir_config::{KafkaStorage, KafkaStore, LogStorage};
+use weir_log::{Driver, KafkaOptions, Log, LogConfig, LogError, PostgresOptions, SqliteOptions, SystemClock};
 
 /// Between two tries to reach a server.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -20,6 +20,7 @@ pub(crate) fn config(project: &Project) -> LogConfig {
             Driver::Sqlite { path, options: SqliteOptions::default() }
         }
         LogStorage::Postgres(conn) => Driver::Postgres(server(project, conn.reveal())),
+        LogStorage::Kafka(storage) => Driver::Kafka(kafka(project, storage)),
     };
     LogConfig { driver, app: Some(project.config().app_name.clone()), clock: Arc::new(SystemClock) }
 }
@@ -29,18 +30,33 @@ pub(crate) fn server(project: &Project, conn: &str) -> PostgresOptions {
     PostgresOptions { surroundings: project.surroundings.clone(), ..PostgresOptions::new(conn) }
 }
 
+fn kafka(project: &Project, storage: &KafkaStorage) -> KafkaOptions {
+    let prefix = storage.topic_prefix.as_deref().unwrap_or_else(|| project.config().app_name.as_str());
+    let store = match &storage.store {
+        KafkaStore::Sqlite => Driver::sqlite(project.data_dir().join("store.db")),
+        KafkaStore::Postgres(conn) => Driver::Postgres(server(project, conn.reveal())),
+    };
+    let property = |(name, value): &(String, weir_config::Secret)| (name.clone(), value.reveal().to_owned());
+    KafkaOptions {
+        properties: storage.properties.iter().map(property).collect(),
+        replication: storage.replication,
+        ..KafkaOptions::new(storage.brokers.join(","), prefix, store)
+    }
+}
+
 /// Where the log is, for people.
 pub(crate) fn place(project: &Project) -> String {
     match config(project).driver {
         Driver::Memory => "memory".to_owned(),
         Driver::Sqlite { path, .. } => path.display().to_string(),
         Driver::Postgres(options) => options.place(),
+        Driver::Kafka(options) => options.place(),
     }
 }
 
 /// Makes the folder that a log in a file needs.
 pub(crate) fn make_room(project: &Project) -> anyhow::Result<()> {
-    if matches!(project.config().log, LogStorage::Sqlite) {
+    if matches!(&project.config().log, LogStorage::Sqlite | LogStorage::Kafka(_)) {
         let folder = project.data_dir();
         std::fs::create_dir_all(&folder).with_context(|| format!("make the folder {}", folder.display()))?;
     }
@@ -75,7 +91,7 @@ pub(crate) async fn open(project: &Project, wait: Duration) -> anyhow::Result<Ar
 
 /// A server that is not there may come. In one text, as the error's has its cause in it already.
 pub(crate) fn with_remedy(error: &LogError, driver: &Driver, wait: Duration) -> anyhow::Error {
-    if !matches!(driver, Driver::Postgres(_)) || !error.is_retryable() {
+    if !matches!(driver, Driver::Postgres(_) | Driver::Kafka(_)) || !error.is_retryable() {
         return anyhow::anyhow!("{error}");
     }
     let remedy = if wait.is_zero() { " (weir start --wait 60s keeps trying)" } else { "" };

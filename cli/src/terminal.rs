@@ -41,7 +41,7 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
 
 fn log_line(project: &Project) -> String {
     match &project.config().log {
-        weir_config::LogStorage::Postgres(_) => log::place(project),
+        weir_config::LogStorage::Postgres(_) | weir_config::LogStorage::Kafka(_) => log::place(project),
         weir_config::LogStorage::Memory => "log in memory: gone at the end".to_owned(),
         weir_config::LogStorage::Sqlite => format!("sqlite {}", log::place(project)),
     }

@@ -194,6 +194,32 @@ pub enum LogStorage {
     Sqlite,
     /// In the PostgreSQL database that this connects to.
     Postgres(Secret),
+    /// In topics of a Kafka cluster, and in a store.
+    Kafka(KafkaStorage),
+}
+
+/// A log in Kafka.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KafkaStorage {
+    /// Brokers to begin with, at least one.
+    pub brokers: Vec<String>,
+    /// What the names of topics begin with; none: the application's name.
+    pub topic_prefix: Option<String>,
+    /// On how many brokers topics are kept that are made; none: as the brokers are set to.
+    pub replication: Option<u16>,
+    /// Properties of librdkafka, in the order of the file.
+    pub properties: Vec<(String, Secret)>,
+    /// Where everything but the events is.
+    pub store: KafkaStore,
+}
+
+/// What holds what Kafka does not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum KafkaStore {
+    /// In `store.db` below the data folder.
+    Sqlite,
+    /// In the PostgreSQL database that this connects to.
+    Postgres(Secret),
 }
 
 /// What one invocation may use.

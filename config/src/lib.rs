@@ -25,8 +25,9 @@ mod reference;
 mod testing;
 
 pub use config::{
-    Admin, Breaker, Config, Cors, CorsOrigins, Determinism, Environment, FunctionSlots, Http, Limits,
-    LogFormat, LogStorage, OnExhausted, Outbound, Retry, Telemetry, Topic, Trigger, WriteProxy,
+    Admin, Breaker, Config, Cors, CorsOrigins, Determinism, Environment, FunctionSlots, Http, KafkaStorage,
+    KafkaStore, Limits, LogFormat, LogStorage, OnExhausted, Outbound, Retry, Telemetry, Topic, Trigger,
+    WriteProxy,
 };
 pub use input::{Flags, Input, Mode, Origin};
 pub use keys::{Fallback, KEYS, Key};

@@ -105,6 +105,28 @@ impl<'a> Reader<'a> {
         Some(list)
     }
 
+    /// The names and texts below a key that ends with `*`, whose values are secrets where `is_secret` says so.
+    pub(crate) fn texts(
+        &mut self,
+        key: &str,
+        name: &str,
+        is_secret: impl Fn(&str) -> bool,
+    ) -> Vec<(String, String)> {
+        let above = key.strip_suffix(".*").unwrap_or(key);
+        let Some(Node { value: Value::Map(pairs), .. }) = self.node(above, name).cloned() else {
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (key, node) in pairs {
+            let path = format!("{}.{}", path(above, name), key.name);
+            let Some((text, origin)) = self.scalar(&node, &path) else { continue };
+            let shown = if is_secret(&key.name) { Secret::MASK } else { &text };
+            self.show(path, shown, origin);
+            texts.push((key.name, text));
+        }
+        texts
+    }
+
     /// The names that the user wrote below a path, each with its place.
     pub(crate) fn names(&self, path: &[&str]) -> Vec<Said<String>> {
         let Some(Node { value: Value::Map(pairs), .. }) = self.find(path.iter().copied()) else {

@@ -16,6 +16,8 @@ pub struct Capabilities {
     pub dense: bool,
     /// Whether a transaction's appends, state and position become visible at one moment.
     pub atomic_visibility: bool,
+    /// Whether [`TopicInfo::bytes`](crate::TopicInfo::bytes) is known.
+    pub counts_bytes: bool,
     /// Whether other processes may write the same log while this one has it open.
     pub shared: bool,
     /// How long news may take at most to come to [`Log::watch`](crate::Log::watch) while the storage answers, because the

@@ -2,8 +2,10 @@
 //!
 //! A case's doc is the clause that it proves. [`places`] says how a fresh log of a backend is opened, and the macro
 //! [`conformance!`](crate::conformance!) makes a test of each case: `mod memory { weir_log::conformance!(memory); }` gives
-//! `memory::offsets_are_dense_from_zero` and so on. Every case has a log of its own, so all run in parallel.
+//! `memory::times_never_go_back` and so on. Every case has a log of its own, so all run in parallel.
 
+#[cfg(feature = "kafka")]
+pub mod broker;
 pub mod commits;
 pub mod conflicts;
 pub mod encrypted;
@@ -114,6 +116,11 @@ impl Fixture {
         self.row(key).await.map(|row| String::from_utf8_lossy(&row.value).into_owned())
     }
 
+    /// What the log tells of `bytes` that its topics hold.
+    pub fn bytes(&self, bytes: u64) -> u64 {
+        if self.log.capabilities().counts_bytes { bytes } else { 0 }
+    }
+
     /// Offsets and values of a partition from `from` on.
     pub async fn values(&self, at: At, from: u64) -> Vec<(u64, String)> {
         let records =
@@ -197,7 +204,7 @@ macro_rules! conformance {
                 topics_tell_their_offsets_and_bytes,
             }
             commits {
-                offsets_are_dense_from_zero,
+                offsets_rise_from_zero_in_append_order,
                 offsets_are_visible_in_commit_order,
                 a_transaction_is_visible_as_a_whole,
                 a_refused_transaction_leaves_nothing,

@@ -13,7 +13,11 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod faults;
 mod hint;
+#[cfg(feature = "kafka")]
+mod kafka;
+mod kafka_options;
 mod keeper;
 mod ledger;
 mod limits;
@@ -28,13 +32,17 @@ mod resolve;
 mod scan;
 mod sqlite;
 mod steps;
+#[cfg(feature = "kafka")]
+mod store;
 mod topic;
 mod versions;
 
 pub use capabilities::{Capabilities, LogLimits};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
+pub use faults::{FaultPoint, Faults};
 pub use hint::Hint;
+pub use kafka_options::{KafkaOptions, Properties};
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
 pub use moving::{
     Copied, Imported, Phase, Progress, SpacerImport, SpacerTopic, Tally, Watcher, copy, import_spacer,
@@ -43,7 +51,7 @@ pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
 pub use postgres::{ConnString, PostgresOptions, Surroundings};
 pub use resolve::resolve;
-pub use sqlite::{Backup, FaultPoint, Faults, SqliteOptions, backup};
+pub use sqlite::{Backup, SqliteOptions, backup};
 pub use topic::{TopicInfo, TopicSpec};
 pub use versions::SchemaState;
 

@@ -51,6 +51,7 @@ impl MemoryLog {
             durability: "none: everything is gone when the process ends",
             dense: true,
             atomic_visibility: true,
+            counts_bytes: true,
             shared: false,
             tells_within: Some(Duration::ZERO),
             writer: WriterId(1),

@@ -4,7 +4,7 @@ use crate::memory::MemoryLog;
 use crate::moving::{Export, Import};
 use crate::postgres::{self, PostgresLog, PostgresOptions};
 use crate::sqlite::{self, SqliteLog, SqliteOptions};
-use crate::{Clock, Log, LogError, SchemaState};
+use crate::{Clock, KafkaOptions, Log, LogError, SchemaState};
 use std::path::PathBuf;
 use std::sync::Arc;
 use weir_schema::AppName;
@@ -35,6 +35,8 @@ pub enum Driver {
     },
     /// In a schema of a PostgreSQL database, made if there is none.
     Postgres(PostgresOptions),
+    /// In topics of a Kafka cluster, beside a store.
+    Kafka(KafkaOptions),
 }
 
 impl Driver {
@@ -57,7 +59,28 @@ pub async fn open(config: LogConfig) -> Result<Arc<dyn Log>, LogError> {
             Arc::new(SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?)
         }
         Driver::Postgres(options) => Arc::new(PostgresLog::open(options, config.app, config.clock).await?),
+        Driver::Kafka(options) => return open_kafka(options, config.app, config.clock).await,
     })
+}
+
+#[cfg(feature = "kafka")]
+async fn open_kafka(
+    options: KafkaOptions,
+    app: Option<AppName>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Log>, LogError> {
+    Ok(Arc::new(crate::kafka::KafkaLog::open(options, app, clock).await?))
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn open_kafka(
+    options: KafkaOptions,
+    _: Option<AppName>,
+    _: Arc<dyn Clock>,
+) -> Result<Arc<dyn Log>, LogError> {
+    let operation = format!("open log {}", options.place());
+    let source = "this weir was built without Kafka: build it with the cargo feature kafka".into();
+    Err(LogError::Unavailable { operation, source, retry: false })
 }
 
 /// What the schema of a log is, and what [`open`] would do about it first; changes nothing.
@@ -71,6 +94,7 @@ pub async fn schema_state(driver: &Driver) -> Result<SchemaState, LogError> {
         }
         Driver::Sqlite { path, .. } => sqlite::schema_state(path),
         Driver::Postgres(options) => postgres::schema_state(options).await,
+        Driver::Kafka(options) => Box::pin(schema_state(&options.store)).await,
     }
 }
 
@@ -80,6 +104,7 @@ pub(crate) async fn hold_source(driver: Driver) -> Result<Box<dyn Export>, LogEr
         Driver::Memory => return Err(not_in_memory()),
         Driver::Sqlite { path, options } => Box::new(sqlite::Held::source(&path, &options).await?),
         Driver::Postgres(options) => Box::new(postgres::Held::source(&options).await?),
+        Driver::Kafka(_) => return Err(not_in_kafka()),
     })
 }
 
@@ -89,12 +114,20 @@ pub(crate) async fn hold_target(driver: Driver) -> Result<Box<dyn Import>, LogEr
         Driver::Memory => return Err(not_in_memory()),
         Driver::Sqlite { path, options } => Box::new(sqlite::Held::target(&path, &options).await?),
         Driver::Postgres(options) => Box::new(postgres::Held::target(&options).await?),
+        Driver::Kafka(_) => return Err(not_in_kafka()),
     })
 }
 
 fn not_in_memory() -> LogError {
     let source = "it begins and ends with its process: name a file or a PostgreSQL database".into();
     LogError::Unavailable { operation: "move a log in memory".into(), source, retry: false }
+}
+
+fn not_in_kafka() -> LogError {
+    let source =
+        "Kafka has tools of its own for its topics (MirrorMaker); name a file or a PostgreSQL database"
+            .into();
+    LogError::Unavailable { operation: "move a log in Kafka".into(), source, retry: false }
 }
 
 /// The log at `place` belongs to `owner`, and `app` wants it; each could have its own `own`.

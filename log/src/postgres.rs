@@ -359,3 +359,16 @@ impl Log for PostgresLog {
         Ok(())
     }
 }
+
+#[cfg(feature = "kafka")]
+#[async_trait::async_trait]
+impl crate::store::Store for PostgresLog {
+    async fn begin(&self, group: &GroupName, positions: &[(At, Offset)]) -> Result<(), LogError> {
+        let (group, positions): (_, Arc<[_]>) = (group.clone(), positions.into());
+        let work = move |client: Client| {
+            let (group, positions) = (group.clone(), positions.clone());
+            async move { groups::begin(&client, &group, &positions).await }
+        };
+        self.run("begin a group of", work).await
+    }
+}

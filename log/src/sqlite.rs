@@ -50,7 +50,7 @@ use weir_schema::{
 
 pub use backup::{Backup, backup};
 pub(crate) use held::Held;
-pub use options::{FaultPoint, Faults, SqliteOptions};
+pub use options::SqliteOptions;
 
 /// Up to so many rows or events are read on the caller's thread: tens of microseconds from the page cache, less than
 /// the way to another thread and back.
@@ -122,6 +122,12 @@ impl SqliteLog {
         };
         let ended = start(committer, queue).map_err(|error| no_thread(path, error))?;
         Ok(Self { capabilities, shared, keeper, ended: tokio::sync::Mutex::new(Some(ended)) })
+    }
+
+    /// Whether this process is the one that partitions are assigned to; takes that over if nobody is.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn is_owner(&self) -> Result<bool, LogError> {
+        self.shared.owner.try_take()
     }
 
     /// Reads in one snapshot; on another thread if it is `long`.
@@ -229,6 +235,7 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         durability: "a commit is on disk when it resolves (WAL, synchronous=FULL)",
         dense: true,
         atomic_visibility: true,
+        counts_bytes: true,
         shared: true,
         tells_within: Some(keeping::LOOK),
         writer,
@@ -349,5 +356,15 @@ impl Log for SqliteLog {
         self.shared.readers.close();
         self.shared.owner.release();
         Ok(())
+    }
+}
+
+#[cfg(feature = "kafka")]
+#[async_trait::async_trait]
+impl crate::store::Store for SqliteLog {
+    async fn begin(&self, group: &GroupName, positions: &[(At, Offset)]) -> Result<(), LogError> {
+        let (group, positions) = (group.clone(), positions.to_vec());
+        let work = move |c: &Connection| Ok(groups::begin_all(c, &group, &positions)?);
+        self.shared.change("begin a group of", work, |()| ()).await
     }
 }

@@ -29,7 +29,7 @@ pub struct TopicInfo {
     pub earliest: Vec<Offset>,
     /// Per partition the first offset that is not written yet.
     pub tail: Vec<Offset>,
-    /// Bytes that keys, values and headers take together, as far as the backend counts them.
+    /// Bytes that keys, values and headers take together; 0 where the backend does not count them.
     pub bytes: u64,
 }
 

@@ -11,3 +11,13 @@ mod sqlite {
 mod postgres {
     weir_log::conformance!(postgres);
 }
+
+#[cfg(feature = "kafka")]
+mod kafka {
+    weir_log::conformance!(kafka);
+}
+
+#[cfg(feature = "kafka")]
+mod kafka_with_postgres {
+    weir_log::conformance!(kafka_with_postgres);
+}

@@ -1,11 +1,11 @@
-//! A process that commits under load is killed, a hundred times: whatever it has acknowledged is there, whole, once.
+//! A process that commits under load is killed, many times: whatever it has acknowledged is there, whole, once.
 //!
 //! The test binary runs itself as the process to be killed. Half of the kills come from outside at any moment, half
 //! strike at a fault point inside a commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Write as _};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,15 +13,63 @@ use std::time::Instant;
 use weir_log::conformance::ownership::Owner;
 use weir_log::conformance::{Fixture, add, events, group, key, put, saw};
 use weir_log::{BoxError, Driver, FaultPoint, Faults, LogConfig, ReadLimit, SqliteOptions, SystemClock};
+#[cfg(feature = "kafka")]
+use weir_log::{
+    KafkaOptions,
+    conformance::broker::{Broker, Prefix},
+};
 use weir_schema::{At, Offset};
 
 const WRITERS: u32 = 12;
+/// How often a process on a file is killed …
 const ROUNDS: u32 = 100;
-/// A kill only counts if at least so many commits a second are being acknowledged.
+/// … and one on Kafka, where each round takes seconds.
+#[cfg(feature = "kafka")]
+const KAFKA_ROUNDS: u32 = 24;
+/// A kill only counts if at least so many commits a second are being acknowledged, in a file …
 const LOAD: f64 = 50.0;
+/// … and on Kafka, whose transactions take longer, and whose broker has the same processors.
+const KAFKA_LOAD: f64 = 10.0;
 
 /// One commit that the child has acknowledged: writer, number of the commit, offset of its event.
 type Acknowledged = (u32, u64, u64);
+
+/// Where the log is. The process that is killed is told in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Place {
+    /// Of Kafka: brokers and prefix.
+    kafka: Option<(String, String)>,
+    /// The log, or its store.
+    file: PathBuf,
+}
+
+impl Place {
+    fn words(&self) -> String {
+        let (brokers, prefix) = self.kafka.as_ref().map_or(("-", "-"), |(brokers, prefix)| (brokers, prefix));
+        format!("{brokers} {prefix} {}", self.file.display())
+    }
+
+    fn of_words(words: &str) -> Option<Self> {
+        let mut words = words.splitn(3, ' ');
+        let (brokers, prefix, file) = (words.next()?, words.next()?, words.next()?);
+        let kafka = (brokers != "-").then(|| (brokers.to_owned(), prefix.to_owned()));
+        Some(Self { kafka, file: file.into() })
+    }
+
+    fn driver(&self, faults: Option<Arc<dyn Faults>>) -> Driver {
+        let file = |faults| Driver::Sqlite {
+            path: self.file.clone(),
+            options: SqliteOptions { faults, ..SqliteOptions::default() },
+        };
+        match &self.kafka {
+            #[cfg(feature = "kafka")]
+            Some((brokers, prefix)) => {
+                Driver::Kafka(KafkaOptions { faults, ..KafkaOptions::new(brokers, prefix, file(None)) })
+            }
+            _ => file(faults),
+        }
+    }
+}
 
 #[derive(Debug)]
 struct Abort {
@@ -41,26 +89,61 @@ impl Faults for Abort {
 #[test]
 fn what_was_acknowledged_outlives_a_killed_process() {
     let folder = tempfile::tempdir().expect("a folder is made");
-    let path = folder.path().join("log.db");
+    let place = Place { kafka: None, file: folder.path().join("log.db") };
+    assert!(kill_again_and_again(&place, ROUNDS) >= ROUNDS as usize * 15);
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn what_was_acknowledged_on_kafka_outlives_a_killed_process() {
+    let (folder, prefix) = (tempfile::tempdir().expect("a folder is made"), Prefix::fresh());
+    let kafka = Some((prefix.brokers().to_owned(), prefix.name().to_owned()));
+    let place = Place { kafka, file: folder.path().join("store.db") };
+    assert!(kill_again_and_again(&place, KAFKA_ROUNDS) >= KAFKA_ROUNDS as usize * 15);
+}
+
+/// The control: with what the relay records in Kafka gone, the same crash brings events twice.
+#[cfg(feature = "kafka")]
+#[test]
+fn without_the_number_in_kafka_events_would_come_twice() {
+    let (folder, prefix) = (tempfile::tempdir().expect("a folder is made"), Prefix::fresh());
+    let kafka = Some((prefix.brokers().to_owned(), prefix.name().to_owned()));
+    let place = Place { kafka, file: folder.path().join("store.db") };
+    let after_a_commit = 3;
+    kill(&place, after_a_commit, 30);
+    let group = format!("{}___relay", prefix.name());
+    let twice = async {
+        Broker::shared().forget(&group).await.expect("the group is forgotten");
+        let f = open(&place, None).await;
+        let values = all_values(&f).await;
+        f.log.close().await.expect("closed");
+        values.len() - values.iter().map(|(_, value)| value).collect::<HashSet<_>>().len()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    assert!(runtime.block_on(twice) > 0, "nothing came twice: the record of the number proves nothing");
+}
+
+/// Returns how many commits were acknowledged, all of which were there after every kill.
+fn kill_again_and_again(place: &Place, rounds: u32) -> usize {
     let mut acknowledged = HashMap::new();
     let mut kills = [0_u32; 4];
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let kind = if round % 2 == 0 { 0 } else { 1 + round / 2 % 3 };
         let patience = 20 + random() % 80;
-        for (writer, number, offset) in kill(&path, kind, patience) {
+        for (writer, number, offset) in kill(place, kind, patience) {
             let before = acknowledged.insert((writer, number), offset);
             assert_eq!(before, None, "acknowledged twice: {number} of writer {writer}");
         }
         kills[kind as usize] += 1;
-        check(&path, &acknowledged, round);
+        check(place, &acknowledged, round);
     }
-    assert_eq!((kills.iter().sum::<u32>(), kills[0]), (ROUNDS, ROUNDS / 2));
-    assert!(acknowledged.len() as u64 >= u64::from(ROUNDS) * 15, "{} acknowledged", acknowledged.len());
+    assert_eq!((kills.iter().sum::<u32>(), kills[0]), (rounds, rounds / 2));
+    acknowledged.len()
 }
 
 /// Lets a child commit until `patience` acknowledgements (`kind` 0) or batches (at a fault point) have come.
-fn kill(path: &Path, kind: u32, patience: u32) -> Vec<Acknowledged> {
-    let mut child = start(path, kind, patience);
+fn kill(place: &Place, kind: u32, patience: u32) -> Vec<Acknowledged> {
+    let mut child = start(place, kind, patience);
     let lines = BufReader::new(child.stderr.take().expect("it is piped")).lines();
     let (mut seen, mut first) = (Vec::new(), None);
     for line in lines.map_while(Result::ok) {
@@ -76,13 +159,16 @@ fn kill(path: &Path, kind: u32, patience: u32) -> Vec<Acknowledged> {
     assert!(!status.success(), "the child ended by itself");
     if seen.len() >= 15 {
         let rate = seen.len() as f64 / first.expect("some came").elapsed().as_secs_f64();
-        assert!(rate >= LOAD, "{rate} commits a second are no load");
+        assert!(
+            rate >= if place.kafka.is_some() { KAFKA_LOAD } else { LOAD },
+            "{rate} commits a second are no load"
+        );
     }
     assert!(seen.len() >= 15, "{} commits before the kill", seen.len());
     seen
 }
 
-fn start(path: &Path, kind: u32, patience: u32) -> Child {
+fn start(place: &Place, kind: u32, patience: u32) -> Child {
     let program = std::env::current_exe().expect("the test binary has a path");
     let mut child = Command::new(program)
         .args(["--exact", "the_process_that_is_killed", "--ignored", "--nocapture"])
@@ -92,27 +178,20 @@ fn start(path: &Path, kind: u32, patience: u32) -> Child {
         .spawn()
         .expect("the test binary runs");
     let mut orders = child.stdin.take().expect("it is piped");
-    writeln!(orders, "{kind} {patience} {}", path.display()).expect("it listens");
+    writeln!(orders, "{kind} {patience} {}", place.words()).expect("it listens");
     child
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn check(path: &Path, acknowledged: &HashMap<(u32, u64), u64>, round: u32) {
-    let f = open(path, SqliteOptions::default()).await;
-    let at = f.partition().await;
+async fn check(place: &Place, acknowledged: &HashMap<(u32, u64), u64>, round: u32) {
+    let f = open(place, None).await;
     let mut stored: HashMap<(u32, u64), u64> = HashMap::new();
-    let (mut last, mut next) = (HashMap::new(), Offset(0));
-    loop {
-        let records = f.log.read(at, next, ReadLimit { events: 10_000, bytes: 1 << 30 }).await.expect("read");
-        let Some(end) = records.last() else { break };
-        next = end.meta.offset.next();
-        for record in records.iter() {
-            let value = std::str::from_utf8(record.value().expect("it has one")).expect("text");
-            let (writer, number) = value.split_once(' ').expect("two numbers");
-            let name: (u32, u64) = (writer.parse().expect("a number"), number.parse().expect("a number"));
-            assert_eq!(stored.insert(name, record.meta.offset.0), None, "{name:?} is there twice");
-            last.insert(name.0, name.1);
-        }
+    let mut last = HashMap::new();
+    for (offset, value) in all_values(&f).await {
+        let (writer, number) = value.split_once(' ').expect("two numbers");
+        let name: (u32, u64) = (writer.parse().expect("a number"), number.parse().expect("a number"));
+        assert_eq!(stored.insert(name, offset.0), None, "{name:?} is there twice");
+        last.insert(name.0, name.1);
     }
     for (name, offset) in acknowledged {
         assert_eq!(stored.get(name), Some(offset), "{name:?} was acknowledged at {offset}");
@@ -129,9 +208,23 @@ async fn check(path: &Path, acknowledged: &HashMap<(u32, u64), u64>, round: u32)
     f.log.close().await.expect("closed");
 }
 
-async fn open(path: &Path, options: SqliteOptions) -> Fixture {
-    let driver = Driver::Sqlite { path: path.to_owned(), options };
-    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
+/// Everything that writers have appended, when what was committed before has arrived.
+async fn all_values(f: &Fixture) -> Vec<(Offset, String)> {
+    let (at, marks) = (f.partition().await, f.topic("marks", 1).await);
+    f.append(marks.partitions().next().expect("it has one"), &["here", "and no further"]).await;
+    let (mut values, mut next) = (Vec::new(), Offset(0));
+    loop {
+        let records = f.log.read(at, next, ReadLimit { events: 10_000, bytes: 1 << 30 }).await.expect("read");
+        let Some(end) = records.last() else { return values };
+        next = end.meta.offset.next();
+        let value = |bytes: Option<&[u8]>| std::str::from_utf8(bytes.expect("one")).expect("text").to_owned();
+        values.extend(records.iter().map(|record| (record.meta.offset, value(record.value()))));
+    }
+}
+
+async fn open(place: &Place, faults: Option<Arc<dyn Faults>>) -> Fixture {
+    let config = LogConfig { driver: place.driver(faults), app: None, clock: Arc::new(SystemClock) };
+    let log = weir_log::open(config).await;
     Fixture::new(log.expect("the log is opened"), Arc::default(), ())
 }
 
@@ -141,9 +234,10 @@ fn the_process_that_is_killed() {
     let mut orders = String::new();
     std::io::stdin().read_line(&mut orders).expect("orders come");
     let mut orders = orders.trim_end().splitn(3, ' ');
-    let (Some(kind), Some(patience), Some(path)) = (orders.next(), orders.next(), orders.next()) else {
+    let (Some(kind), Some(patience), Some(place)) = (orders.next(), orders.next(), orders.next()) else {
         return;
     };
+    let place = Place::of_words(place).expect("the place is whole");
     let (kind, patience): (u32, u32) = (kind.parse().expect("a number"), patience.parse().expect("a number"));
     let at = match kind {
         1 => Some(FaultPoint::Taken),
@@ -152,13 +246,13 @@ fn the_process_that_is_killed() {
         _ => None,
     };
     let abort = |at| Arc::new(Abort { at, countdown: AtomicU32::new(patience) }) as Arc<dyn Faults>;
-    load(Path::new(path), SqliteOptions { faults: at.map(abort), ..SqliteOptions::default() });
+    load(&place, at.map(abort));
 }
 
 /// Commits for ever, from many tasks at once.
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn load(path: &Path, options: SqliteOptions) {
-    let f = Arc::new(open(path, options).await);
+async fn load(place: &Place, faults: Option<Arc<dyn Faults>>) {
+    let f = Arc::new(open(place, faults).await);
     let at = f.partition().await;
     let mut owner = Some(Owner::join(&f, "events/f", at).await);
     let mut writers = tokio::task::JoinSet::new();

@@ -1,6 +1,7 @@
 //! Where the log of a project is.
 
 use std::sync::Arc;
+use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::places::Schema;
 
 /// Where the log of a project is. What it stands on goes with the last clone.
@@ -13,6 +14,8 @@ pub enum LogPlace {
     Schema(Arc<Schema>),
     /// Where this connection string leads.
     Postgres(String),
+    /// Topics of the tests' broker that nobody else uses, and a store in the project's folder.
+    Topics(Arc<Prefix>),
 }
 
 impl LogPlace {
@@ -28,19 +31,30 @@ impl LogPlace {
         Self::Schema(Arc::new(Schema::fresh()))
     }
 
+    /// A fresh [`Self::Topics`].
+    #[must_use]
+    pub fn kafka() -> Self {
+        Self::Topics(Arc::new(Prefix::fresh()))
+    }
+
     /// What a configuration has to say, in every environment that tests use.
     pub(crate) fn configured(&self) -> String {
-        let conn = match self {
+        let postgres = |conn: &str| format!("{{driver: postgres, connString: \"{conn}\"}}");
+        let storage = match self {
             Self::Sqlite => return String::new(),
-            Self::Schema(schema) => &schema.conn(),
-            Self::Postgres(conn) => conn,
+            Self::Schema(schema) => postgres(&schema.conn()),
+            Self::Postgres(conn) => postgres(conn),
+            Self::Topics(prefix) => {
+                let (brokers, name) = (prefix.brokers(), prefix.name());
+                format!("{{driver: kafka, brokers: [\"{brokers}\"], topicPrefix: {name}}}")
+            }
         };
-        let storage = format!("{{driver: postgres, connString: \"{conn}\"}}");
         format!("\nlogStorage:\n  development: {storage}\n  production: {storage}\n")
     }
 }
 
-/// Makes two tests of each function that takes a [`LogPlace`]: `sqlite::…` and `postgres::…`.
+/// Makes two tests of each function that takes a [`LogPlace`]: `sqlite::…` and `postgres::…`. `@on kafka` makes one,
+/// `kafka::…`.
 #[macro_export]
 macro_rules! on_each_log {
     ($($case:ident),* $(,)?) => {

@@ -15,6 +15,13 @@ weir_tests::on_each_log!(
     requests_that_change_the_same_row_at_once_lose_no_change,
 );
 
+weir_tests::on_each_log!(@on kafka
+    what_a_route_appends_a_trigger_turns_into_a_view_that_another_route_reads
+    what_was_served_is_there_after_a_clean_stop
+    one_request_is_one_transaction_that_a_failure_undoes
+    requests_that_change_the_same_row_at_once_lose_no_change
+);
+
 const GREET: &str = r#"
 local topics = require "topics"
 return function(args)

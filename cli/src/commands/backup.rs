@@ -26,6 +26,13 @@ pub(super) async fn run(global: &Global, backup: &Backup) -> anyhow::Result<Exit
             terminal::tell("a log in memory begins and ends with its server: there is nothing to back up");
             return Ok(ExitCode::from(USAGE));
         }
+        Driver::Kafka(options) => {
+            terminal::tell(&format!(
+                "the events are in Kafka ({}), which keeps copies of its own; back its store up as a log of its kind",
+                options.place()
+            ));
+            return Ok(ExitCode::from(USAGE));
+        }
         Driver::Postgres(options) => {
             let line = options.dump_line(&backup.file.display().to_string());
             terminal::tell(&format!("the log is in PostgreSQL; its own program backs it up:\n  {line}"));

@@ -5,20 +5,22 @@ use crate::reader::{Reader, path};
 use crate::setting::{Said, Setting, Wrong, words};
 use crate::{Environment, LogStorage, Mode, Origin, Secret};
 
+mod kafka;
+
 /// What the drivers of `logStorage` are called, served or not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Driver {
     Memory,
     Sqlite,
     Postgres,
-    NotServed(&'static str),
+    Kafka,
 }
 
 words!(Driver:
     "memory" => Self::Memory,
     "sqlite" => Self::Sqlite,
     "postgres" => Self::Postgres,
-    "kafka" => Self::NotServed("kafka"));
+    "kafka" => Self::Kafka);
 
 /// How a server is connected to: `postgres://…` or `key=value …`. What is in it is the backend's to judge.
 struct ConnString(Secret);
@@ -50,30 +52,29 @@ pub(super) fn log_storage(reader: &mut Reader<'_>, environment: &Environment) ->
     if !matches!(said, Some(Said { value: Driver::Postgres, .. })) {
         warn_of_unused(reader, CONN_STRING, name);
     }
-    warn_of_unused(reader, "logStorage.*.brokers", name);
+    if !matches!(said, Some(Said { value: Driver::Kafka, .. })) {
+        kafka::KEYS.iter().for_each(|key| warn_of_unused(reader, key, name));
+    }
     match said.map(|Said { value, origin }| (value, origin)) {
         Some((Driver::Memory, _)) => LogStorage::Memory,
         Some((Driver::Sqlite, _)) => LogStorage::Sqlite,
-        Some((Driver::Postgres, origin)) => postgres(reader, name, origin),
-        Some((Driver::NotServed(driver), origin)) => {
-            reader.wrong(origin, path(DRIVER, name), not_served(driver));
-            LogStorage::Sqlite
+        Some((Driver::Postgres, origin)) => {
+            conn_string(reader, CONN_STRING, name, origin).map_or(LogStorage::Sqlite, LogStorage::Postgres)
         }
+        Some((Driver::Kafka, origin)) => kafka::storage(reader, name, origin),
         None => absent(reader, name, is_said),
     }
 }
 
-fn postgres(reader: &mut Reader<'_>, name: &str, origin: Origin) -> LogStorage {
-    let is_there = reader.origin_of(CONN_STRING, name).is_some();
-    match reader.said::<ConnString>(CONN_STRING, name) {
-        Some(said) => return LogStorage::Postgres(said.value.0),
-        None if is_there => {}
-        None => {
-            let remedy = "write connString: \"${DATABASE_URL}\" beside the driver";
-            reader.wrong(origin, path(CONN_STRING, name), Wrong::new("it is missing", remedy));
-        }
+/// The connection string at `key`, which the driver at `origin` needs.
+fn conn_string(reader: &mut Reader<'_>, key: &str, name: &str, origin: Origin) -> Option<Secret> {
+    let is_there = reader.origin_of(key, name).is_some();
+    let said = reader.said::<ConnString>(key, name);
+    if !is_there {
+        let remedy = "write connString: \"${DATABASE_URL}\" beside the driver";
+        reader.wrong(origin, path(key, name), Wrong::new("it is missing", remedy));
     }
-    LogStorage::Sqlite
+    said.map(|said| said.value.0)
 }
 
 fn absent(reader: &mut Reader<'_>, name: &str, is_said: bool) -> LogStorage {
@@ -104,7 +105,9 @@ fn log_flag(reader: &mut Reader<'_>, text: &str, path: &str) -> LogStorage {
         Ok(Driver::Postgres) => {
             Wrong::new("postgres needs an address", "write postgres://USER:PASSWORD@HOST/DATABASE")
         }
-        Ok(Driver::NotServed(driver)) => not_served(driver),
+        Ok(Driver::Kafka) => {
+            Wrong::new("kafka needs more than an address", "write it under logStorage in the file")
+        }
         Ok(served) => {
             reader.show(path, text, origin);
             return if served == Driver::Memory { LogStorage::Memory } else { LogStorage::Sqlite };
@@ -113,11 +116,6 @@ fn log_flag(reader: &mut Reader<'_>, text: &str, path: &str) -> LogStorage {
     };
     reader.wrong(origin, "", wrong);
     LogStorage::Sqlite
-}
-
-fn not_served(driver: &str) -> Wrong {
-    let problem = format!("driver {driver}: this version of weir serves memory, sqlite and postgres");
-    Wrong::new(problem, "write one of these")
 }
 
 /// The other environments are not in force, and their variables need not be set here; but a misspelt driver is

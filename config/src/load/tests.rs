@@ -1,6 +1,9 @@
 use super::*;
 use crate::testing::Project;
-use crate::{Breaker, ByteSize, CorsOrigins, Flags, KEYS, LogStorage, OnExhausted, Outbound, Retry};
+use crate::{
+    Breaker, ByteSize, CorsOrigins, Flags, KEYS, KafkaStorage, KafkaStore, LogStorage, OnExhausted, Outbound,
+    Retry,
+};
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -215,11 +218,43 @@ fn start_asks_where_the_log_is_and_dev_does_not() {
 }
 
 #[test]
-fn a_driver_that_is_not_served_is_refused_where_it_is_in_force() {
-    let project = weir("logStorage: {production: {driver: kafka, brokers: [\"k:9092\"]}}\n").in_production();
-    let expected = "config/application.yml:4: logStorage.production.driver: driver kafka: \
-                    this version of weir serves memory, sqlite and postgres; write one of these";
-    assert_eq!(project.mistakes(), [expected]);
+fn a_log_on_brokers_is_where_the_file_says_and_its_secrets_do_not_show() {
+    let file = weir(
+        "logStorage: {production: {driver: kafka, brokers: [\"k1:9092\", \"k2:9092\"], topicPrefix: old-shop, replication: 3, \
+         kafka: {sasl.username: weir, sasl.password: \"${PASSWORD}\"}, store: {driver: postgres, connString: \"host=db\"}}}\n",
+    );
+    let file = file.in_production().variable("PASSWORD", "s3 cret");
+    let property = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
+    let expected = KafkaStorage {
+        brokers: vec!["k1:9092".to_owned(), "k2:9092".to_owned()],
+        topic_prefix: Some("old-shop".to_owned()),
+        replication: Some(3),
+        properties: vec![property("sasl.username", "weir"), property("sasl.password", "s3 cret")],
+        store: KafkaStore::Postgres(Secret::new("host=db")),
+    };
+    assert_eq!(file.config().log, LogStorage::Kafka(expected));
+    assert!(file.entry("logStorage.production.kafka.sasl.username").starts_with("weir "));
+    assert!(file.entry("logStorage.production.kafka.sasl.password").starts_with("*** "));
+    assert!(!format!("{:?}", file.load()).contains("s3 cret"));
+}
+
+#[test]
+fn a_log_on_brokers_asks_for_them_and_for_what_its_store_needs() {
+    for (log, expected) in [
+        ("driver: kafka", "logStorage.production.brokers: there is none; "),
+        ("driver: kafka, brokers: [k]", "logStorage.production.brokers: \"k\" is no address of a broker; "),
+        (
+            "driver: kafka, brokers: [\"k:9092\"], store: {driver: postgres}",
+            "logStorage.production.store.connString: it is missing; ",
+        ),
+        (
+            "driver: kafka, brokers: [\"k:9092\"], topicPrefix: my_shop",
+            "logStorage.production.topicPrefix: \"my_shop\" is no prefix; ",
+        ),
+    ] {
+        let mistakes = weir(&format!("logStorage: {{production: {{{log}}}}}\n")).in_production().mistakes();
+        assert!(mistakes.iter().any(|mistake| mistake.contains(expected)), "{mistakes:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Where the logs of tests are: each on a place of its own.
 
+#[cfg(feature = "kafka")]
+use super::broker::Prefix;
 use super::server::Server;
 use super::{Fixture, Guard};
+#[cfg(feature = "kafka")]
+use crate::KafkaOptions;
 use crate::{Driver, Log, LogConfig, ManualClock, PostgresOptions, SqliteOptions};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,6 +33,28 @@ pub async fn sqlite() -> Fixture {
 pub async fn postgres() -> Fixture {
     let schema = Schema::fresh();
     fixture(Driver::Postgres(schema.options()), schema).await
+}
+
+/// A log in Kafka, with a store in a file.
+#[cfg(feature = "kafka")]
+pub async fn kafka() -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let store = Driver::sqlite(folder.path().join("store.db"));
+    kafka_with(store, folder).await
+}
+
+/// A log in Kafka, with a store in a schema.
+#[cfg(feature = "kafka")]
+pub async fn kafka_with_postgres() -> Fixture {
+    let schema = Schema::fresh();
+    kafka_with(Driver::Postgres(schema.options()), schema).await
+}
+
+#[cfg(feature = "kafka")]
+async fn kafka_with(store: Driver, guard: impl Guard) -> Fixture {
+    let prefix = Prefix::fresh();
+    let options = KafkaOptions::new(prefix.brokers(), prefix.name(), store);
+    fixture(Driver::Kafka(options), (guard, prefix)).await
 }
 
 /// A schema of the test server that nobody else uses, removed at the end.

@@ -146,7 +146,12 @@ impl Server {
 /// # Errors
 /// No temporary folder can be made.
 pub fn folder() -> Result<PathBuf, String> {
-    Ok(tempfile::Builder::new().prefix("weir-pg").tempdir().map_err(|e| e.to_string())?.keep())
+    folder_of("weir-pg")
+}
+
+/// Likewise, with a name that begins with `prefix`.
+pub(super) fn folder_of(prefix: &str) -> Result<PathBuf, String> {
+    Ok(tempfile::Builder::new().prefix(prefix).tempdir().map_err(|e| e.to_string())?.keep())
 }
 
 /// The folder with the server's programs.

@@ -62,7 +62,8 @@ pub(super) async fn start(
     Ok(claims.into_iter().map(|(at, _)| at).collect())
 }
 
-async fn begin(
+/// Writes those of `positions` that the group has not yet.
+pub(super) async fn begin(
     client: &impl GenericClient,
     group: &GroupName,
     positions: &[(At, Offset)],

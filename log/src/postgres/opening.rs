@@ -52,6 +52,7 @@ pub(super) fn capabilities(server: &Server, seat: Seat) -> Capabilities {
         durability: "a commit is on the server's disk when it resolves (synchronous_commit=on)",
         dense: true,
         atomic_visibility: true,
+        counts_bytes: true,
         shared: true,
         tells_within: Some(news::SELDOM),
         writer: seat.writer,

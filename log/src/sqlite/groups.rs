@@ -22,13 +22,22 @@ pub(super) fn start(
     claims.dedup();
     let sql = "SELECT EXISTS (SELECT 1 FROM positions WHERE name = ?1)";
     let known: bool = connection.query_row(sql, [group.as_str()], |row| row.get(0))?;
-    for (at, position) in start.iter().filter(|_| !known) {
-        begin(connection, group, *at, *position)?;
+    if !known {
+        begin_all(connection, group, start)?;
     }
     for at in &claims {
         begin(connection, group, *at, topics::known(connection, *at)?.earliest)?;
     }
     Ok(claims)
+}
+
+/// Writes those of `positions` that the group has not yet.
+pub(super) fn begin_all(
+    connection: &Connection,
+    group: &GroupName,
+    positions: &[(At, Offset)],
+) -> rusqlite::Result<()> {
+    positions.iter().try_for_each(|(at, position)| begin(connection, group, *at, *position))
 }
 
 fn begin(connection: &Connection, group: &GroupName, at: At, position: Offset) -> rusqlite::Result<()> {

@@ -1,0 +1,88 @@
+//! What Kafka says, in our words.
+
+use crate::LogError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a client's error callback has said last: calls themselves only time out, whatever the cause.
+#[derive(Clone, Default, Debug)]
+pub(super) struct Words(Arc<Mutex<Option<Said>>>);
+
+#[derive(Clone, Debug)]
+struct Said {
+    text: String,
+    /// It goes away only when someone changes the settings.
+    is_lasting: bool,
+}
+
+impl Words {
+    /// Keeps what a client said. A wrong password counts for more than the connections that end by it.
+    pub(super) fn hear(&self, error: &KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        let is_lasting = matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL));
+        tracing::debug!(%error, reason, "a client of Kafka met an error");
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_lasting || !said.as_ref().is_some_and(|said| said.is_lasting) {
+            *said = Some(Said { text: reason.to_owned(), is_lasting });
+        }
+    }
+
+    /// The error of `operation`, with what was said about it.
+    pub(super) fn unavailable(&self, operation: impl Into<String>, error: &KafkaError) -> LogError {
+        let code = error.rdkafka_error_code();
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = said.filter(|_| code.is_none_or(is_silence));
+        let source = match &said {
+            Some(said) => format!("{error} ({})", said.text),
+            None => error.to_string(),
+        };
+        let retry = !said.is_some_and(|said| said.is_lasting);
+        LogError::Unavailable { operation: operation.into(), source: source.into(), retry }
+    }
+}
+
+/// Whether a code says no more than that no answer came.
+fn is_silence(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::OperationTimedOut
+            | RDKafkaErrorCode::MessageTimedOut
+            | RDKafkaErrorCode::Resolve
+    )
+}
+
+/// Something that Kafka does not want, and will not want later either.
+pub(super) fn refused(operation: impl Into<String>, why: impl Into<String>) -> LogError {
+    let why: String = why.into();
+    LogError::Unavailable { operation: operation.into(), source: why.into(), retry: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(code: RDKafkaErrorCode) -> KafkaError {
+        KafkaError::MetadataFetch(code)
+    }
+
+    #[test]
+    fn a_wrong_password_is_told_instead_of_a_timeout() {
+        let words = Words::default();
+        words.hear(&error(RDKafkaErrorCode::Authentication), "SASL authentication failed");
+        words.hear(&error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        let told = words.unavailable("open log", &error(RDKafkaErrorCode::OperationTimedOut));
+        assert!(told.to_string().contains("SASL authentication failed"), "{told}");
+        assert!(!told.is_retryable());
+    }
+
+    #[test]
+    fn what_a_broker_answers_is_told_as_it_is() {
+        let words = Words::default();
+        words.hear(&error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
+        let told = words.unavailable("trim", &error(RDKafkaErrorCode::TopicAuthorizationFailed));
+        assert!(!told.to_string().contains("brokers are down"), "{told}");
+        assert!(told.is_retryable());
+    }
+}

@@ -1,0 +1,165 @@
+//! The thread that follows every partition: what it has read is visible to all.
+
+use super::clients::{ANSWER, Clients, Consumer, patiently};
+use super::mirror::{Topic, number, offset};
+use super::shared::Shared;
+use super::tails::Met;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message as _;
+use rdkafka::{Offset as Place, TopicPartitionList};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use weir_schema::{At, Millis, Offset};
+
+/// How far before its end a partition is looked at for its last event: behind it there are only marks of transactions.
+const BACK: u64 = 64;
+/// How long the thread waits for an event before it sees whether it is asked something.
+const POLL: Duration = Duration::from_millis(20);
+/// How long it may take to get to the end of what was there.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
+/// Follows partitions from the end on. Stops when it is dropped.
+pub(super) struct Follower {
+    consumer: Arc<Consumer>,
+    /// Asks where partitions begin and end: a question on the other's connection would wait behind its fetches.
+    asker: Consumer,
+    shared: Arc<Shared>,
+    signs: Arc<Signs>,
+}
+
+#[derive(Default)]
+struct Signs {
+    stop: AtomicBool,
+    /// Someone wants to know how far it has come.
+    asked: AtomicBool,
+}
+
+impl Follower {
+    pub(super) fn open(clients: &Clients, shared: Arc<Shared>) -> Result<Self, KafkaError> {
+        let consumer = clients.consumer(&[
+            ("auto.offset.reset", "earliest"),
+            // a partition that is added waits for the fetch that is on its way
+            ("fetch.wait.max.ms", "100"),
+            ("queued.max.messages.kbytes", "4096"),
+            ("fetch.queue.backoff.ms", "5"),
+        ])?;
+        let (consumer, asker) = (Arc::new(consumer), clients.consumer(&[])?);
+        let follower = Self { consumer, asker, shared, signs: Arc::default() };
+        let (consumer, shared, signs) =
+            (follower.consumer.clone(), follower.shared.clone(), follower.signs.clone());
+        let work = move || follow(&consumer, &shared, &signs);
+        std::thread::Builder::new()
+            .name("weir-kafka-tails".into())
+            .spawn(work)
+            .map_err(|error| KafkaError::ClientCreation(error.to_string()))?;
+        Ok(follower)
+    }
+
+    /// Follows a topic's partitions, those of them that it does not follow yet.
+    pub(super) fn add(&self, topic: &Topic) -> Result<(), KafkaError> {
+        let followed = self.consumer.assignment()?;
+        let mut places = TopicPartitionList::new();
+        for (at, partition) in topic.partitions() {
+            if followed.find_partition(&topic.name, partition).is_some() {
+                continue;
+            }
+            let (low, end) = self.window(topic, at)?;
+            if low == end {
+                self.shared.tails.begin(&[(at, end)]);
+            }
+            let from = low.0.max(end.0.saturating_sub(BACK));
+            places.add_partition_offset(&topic.name, partition, Place::Offset(from.cast_signed()))?;
+        }
+        if places.count() > 0 {
+            self.consumer.incremental_assign(&places)?;
+        }
+        Ok(())
+    }
+
+    /// The earliest offset that a partition keeps, and the first that cannot be read yet.
+    pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), KafkaError> {
+        let ask = || self.asker.fetch_watermarks(&topic.name, number(at.partition), ANSWER);
+        let (low, end) = patiently(ask)?;
+        Ok((offset(low), offset(end)))
+    }
+
+    /// The offset of the first event that is not earlier than `time`; none: there is none.
+    pub(super) fn offset_at(
+        &self,
+        topic: &Topic,
+        at: At,
+        time: Millis,
+    ) -> Result<Option<Offset>, KafkaError> {
+        let (name, partition) = (topic.name.as_str(), number(at.partition));
+        let mut times = TopicPartitionList::new();
+        times.add_partition_offset(name, partition, Place::Offset(time.0.max(0)))?;
+        let found = patiently(|| self.asker.offsets_for_times(times.clone(), ANSWER))?;
+        Ok(match found.find_partition(name, partition).map(|element| element.offset()) {
+            Some(Place::Offset(found)) => Some(offset(found)),
+            _ => None,
+        })
+    }
+
+    /// The tail of a partition that can be read up to `end`: waits until what is there has been seen.
+    pub(super) fn tail(&self, at: At, end: Offset) -> Offset {
+        let patience = Instant::now() + CATCH_UP;
+        loop {
+            let is_late = Instant::now() > patience;
+            let known = self.shared.tails.settled(at, end).or_else(|| is_late.then_some(end));
+            if let Some(tail) = known {
+                self.shared.tails.begin(&[(at, tail)]);
+                return tail;
+            }
+            self.signs.asked.store(true, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs) {
+    let mut met = Met::default();
+    while !signs.stop.load(Ordering::SeqCst) {
+        let wait = if met.is_empty() { POLL } else { Duration::ZERO };
+        match consumer.poll(wait) {
+            Some(Ok(message))
+                if !met.add(&shared.mirror, message.topic(), message.partition(), message.offset()) =>
+            {
+                continue;
+            }
+            Some(Ok(_)) => {}
+            // the client goes on by itself
+            Some(Err(error)) => tracing::debug!(%error, "a partition cannot be followed for now"),
+            None => {}
+        }
+        met.pass_on(&shared.tails);
+        if signs.asked.swap(false, Ordering::SeqCst)
+            && let Ok(positions) = consumer.position()
+        {
+            shared.tails.cover(&covered(shared, &positions));
+        }
+    }
+}
+
+fn covered(shared: &Shared, positions: &TopicPartitionList) -> Vec<(At, Offset)> {
+    let elements = positions.elements();
+    let covered = elements.iter().filter_map(|element| {
+        let Place::Offset(position) = element.offset() else { return None };
+        let topic = shared.mirror.id(element.topic())?;
+        Some((At { topic, partition: u32::try_from(element.partition()).ok()? }, offset(position)))
+    });
+    covered.collect()
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.signs.stop.store(true, Ordering::SeqCst);
+    }
+}
+
+impl std::fmt::Debug for Follower {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Follower").finish_non_exhaustive()
+    }
+}

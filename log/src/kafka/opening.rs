@@ -1,0 +1,153 @@
+//! How a log in Kafka is opened.
+
+use super::append::Appender;
+use super::clients::{ANSWER, Clients};
+use super::error::refused;
+use super::follower::Follower;
+use super::parts::Parts;
+use super::read::Readers;
+use super::relay::{self, Relay};
+use super::shared::Shared;
+use super::topics::Topics;
+use super::{KafkaLog, RelayEnd, outbox};
+use crate::keeper::Keeper;
+use crate::store::{Store, open_store};
+use crate::{Capabilities, Clock, KafkaOptions, LogConfig, LogError, LogLimits, TopicSpec};
+use rdkafka::error::KafkaError;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, oneshot};
+use tokio_util::sync::CancellationToken;
+use weir_schema::{AppName, At, Partitioner, TopicName};
+
+/// How long a partition's news may take to come: the follower asks for them at least so often.
+const TELLS_WITHIN: Duration = Duration::from_secs(1);
+
+impl KafkaLog {
+    /// Opens the log that `options` name; makes what it needs in Kafka and in the store if there is nothing yet.
+    pub(crate) async fn open(
+        options: KafkaOptions,
+        app: Option<AppName>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LogError> {
+        let keeper = Keeper::start().map_err(|error| LogError::Unavailable {
+            operation: format!("start a thread for log {}", options.place()),
+            source: error.into(),
+            retry: true,
+        })?;
+        let clients = Clients::new(options);
+        let parts = make_parts(&keeper, &clients).await?;
+        // before the store, which may go on meanwhile
+        let reached = ask(&keeper, &clients, relay::reached).await?;
+        let store =
+            open_store(LogConfig { driver: (*clients.options.store).clone(), app, clock: clock.clone() })
+                .await?;
+        let outbox = store.create_topic(&outbox_spec()).await?;
+        if let Err(why) = relay::first(reached, outbox.earliest[0].0, outbox.tail[0].0) {
+            return Err(refused(format!("open log {}", clients.options.place()), why));
+        }
+        let outbox = At { topic: outbox.id, partition: 0 };
+        let appender = ask(&keeper, &clients, move |clients| Appender::open(clients, clock)).await?;
+        let capabilities = capabilities(&clients, &*store);
+        let relay = Relay {
+            clients: clients.clone(),
+            store: store.clone(),
+            outbox,
+            shared: parts.shared.clone(),
+            writer: capabilities.writer,
+            handle: keeper.blocking(),
+            runs_here: Arc::default(),
+            own_ids: Arc::default(),
+        };
+        forward_news(&keeper, &parts.shared, &*store);
+        let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
+        let (changing, closed) = (Mutex::default(), false.into());
+        let log =
+            Self { capabilities, shared, store, outbox, appender, parts, keeper, changing, relay, closed };
+        for info in log.infos().await? {
+            log.described(info).await?;
+        }
+        Ok(log)
+    }
+}
+
+async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, LogError> {
+    let shared = Arc::new(Shared::new(&clients.options.prefix));
+    let parts = Arc::new(ask(keeper, clients, move |clients| reach(clients, shared)).await?);
+    let record = TopicSpec { name: name("relay"), ..outbox_spec() };
+    parts.topics.make(&clients.group("relay"), &record).await?;
+    Ok(parts)
+}
+
+/// Reaches the brokers.
+fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
+    let admin = clients.admin()?;
+    admin.inner().fetch_metadata(Some(&clients.group("relay")), ANSWER)?;
+    Ok(Parts {
+        clients: clients.clone(),
+        follower: Follower::open(clients, shared.clone())?,
+        shared,
+        readers: Readers::new(clients.clone()),
+        topics: Topics { admin, clients: clients.clone() },
+    })
+}
+
+/// Asks the brokers, where waiting is no matter.
+async fn ask<T: Send + 'static>(
+    keeper: &Keeper,
+    clients: &Clients,
+    question: impl FnOnce(&Clients) -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, LogError> {
+    let asked = clients.clone();
+    let answer = keeper.run(move || question(&asked)).await.ok_or(LogError::Closed)?;
+    answer.map_err(|error| clients.words.unavailable(format!("open log {}", clients.options.place()), &error))
+}
+
+/// Tells what the store hears of the catalog and of control entries.
+fn forward_news(keeper: &Keeper, shared: &Arc<Shared>, store: &dyn Store) {
+    let (mut news, shared) = (store.watch(), shared.clone());
+    shared.tails.merge(&news.borrow_and_update());
+    keeper.spawn(async move {
+        while news.changed().await.is_ok() {
+            shared.tails.merge(&news.borrow_and_update());
+        }
+    });
+}
+
+async fn start_relay(keeper: &Keeper, relay: Relay) -> Result<RelayEnd, LogError> {
+    let membership = relay.join().await?;
+    let (stop, (tell, ended)) = (CancellationToken::new(), oneshot::channel());
+    let token = stop.clone();
+    keeper.spawn(relay.clone().look_out());
+    // its thread needs the keeper's runtime
+    keeper.spawn_to_end(async move {
+        relay.attend(membership, token).await;
+        // nobody waits for it unless the log is closed
+        tell.send(()).unwrap_or(());
+    });
+    Ok(RelayEnd { stop, ended: Mutex::new(Some(ended)) })
+}
+
+fn outbox_spec() -> TopicSpec {
+    TopicSpec { name: name(outbox::TOPIC), partitions: 1, partitioner: Partitioner::Murmur2, retention: None }
+}
+
+fn name(constant: &str) -> TopicName {
+    TopicName::new(constant).expect("the constant is a valid name")
+}
+
+fn capabilities(clients: &Clients, store: &dyn Store) -> Capabilities {
+    let stored = store.capabilities();
+    Capabilities {
+        driver: "kafka",
+        place: format!("{} (store: {})", clients.options.place(), stored.place),
+        durability: "a commit is in its store and on all in-sync brokers (acks=all) when it resolves",
+        dense: false,
+        atomic_visibility: false,
+        counts_bytes: false,
+        shared: stored.shared,
+        tells_within: stored.tells_within.map(|within| within.max(TELLS_WITHIN)),
+        writer: stored.writer,
+        limits: LogLimits { event: clients.event_limit().min(stored.limits.event), ..stored.limits },
+    }
+}

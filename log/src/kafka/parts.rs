@@ -1,0 +1,92 @@
+//! What the log has to do with brokers: calls that wait for their answers.
+
+use super::clients::Clients;
+use super::follower::Follower;
+use super::mirror::Topic;
+use super::read::{Range, Readers};
+use super::shared::Shared;
+use super::topics::Topics;
+use crate::{LogError, ReadLimit};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::sync::Arc;
+use weir_schema::{At, Millis, Offset, Records};
+
+/// See the module's docs.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) clients: Clients,
+    pub(super) shared: Arc<Shared>,
+    pub(super) follower: Follower,
+    pub(super) readers: Readers,
+    pub(super) topics: Topics,
+}
+
+impl Parts {
+    /// How many partitions a topic has in Kafka; none: there is no such topic.
+    pub(super) fn partitions(&self, name: &str) -> Result<Option<u32>, LogError> {
+        self.topics.partitions(name).map_err(|error| self.in_words("look for topic", name, &error))
+    }
+
+    pub(super) fn await_leaders(&self, name: &str, partitions: u32) -> Result<(), LogError> {
+        let led = self.topics.await_leaders(name, partitions);
+        led.map_err(|error| self.in_words("wait for the leaders of topic", name, &error))
+    }
+
+    /// Follows a topic from now on.
+    pub(super) fn follow(&self, topic: &Topic) -> Result<(), LogError> {
+        self.follower.add(topic).map_err(|error| self.in_words("follow topic", &topic.name, &error))
+    }
+
+    /// Of each partition the earliest offset that is kept, and the tail.
+    pub(super) fn ends(&self, topic: &Topic) -> Result<Vec<(Offset, Offset)>, LogError> {
+        topic.partitions().map(|(at, _)| self.end(topic, at)).collect()
+    }
+
+    /// The earliest offset that a partition keeps, and its tail.
+    pub(super) fn end(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
+        let (earliest, end) = self.window(topic, at)?;
+        Ok((earliest, self.follower.tail(at, end).max(earliest)))
+    }
+
+    pub(super) fn read(
+        &self,
+        topic: &Topic,
+        at: At,
+        from: Offset,
+        max: ReadLimit,
+    ) -> Result<Records, LogError> {
+        let (earliest, end) = self.window(topic, at)?;
+        if from < earliest {
+            return Err(LogError::Trimmed { earliest });
+        }
+        let tail = self.shared.tails.settled(at, end).unwrap_or(end);
+        if from >= tail || max.events == 0 {
+            return Ok(Records::default());
+        }
+        match self.readers.read(topic, Range { at, from, end: tail }, max) {
+            Ok(records) => Ok(records),
+            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
+                Err(LogError::Trimmed { earliest: self.window(topic, at)?.0 })
+            }
+            Err(error) => Err(self.in_words("read topic", &topic.name, &error)),
+        }
+    }
+
+    pub(super) fn offset_at(&self, topic: &Topic, at: At, time: Millis) -> Result<Offset, LogError> {
+        let found = self.follower.offset_at(topic, at, time);
+        match found.map_err(|error| self.in_words("look a time up in topic", &topic.name, &error))? {
+            Some(found) => Ok(found),
+            None => Ok(self.end(topic, at)?.1),
+        }
+    }
+
+    /// The earliest offset that a partition keeps, and the first that cannot be read yet.
+    fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
+        let window = self.follower.window(topic, at);
+        window.map_err(|error| self.in_words("look at topic", &topic.name, &error))
+    }
+
+    fn in_words(&self, operation: &str, name: &str, error: &KafkaError) -> LogError {
+        self.clients.words.unavailable(format!("{operation} {name}"), error)
+    }
+}

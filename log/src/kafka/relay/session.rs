@@ -1,0 +1,287 @@
+//! One turn of the relay: from an assignment of the lease until it goes.
+
+use super::transactor::{Outgoing, Transactor};
+use super::{Relay, group};
+use crate::kafka::mirror::Topic;
+use crate::kafka::outbox::{self, Row};
+use crate::kafka::relayed::Bases;
+use crate::{BoxError, ReadLimit};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use weir_schema::{At, Epoch, Millis, Offset, Records, TopicId, WriterId};
+
+/// How much of the outbox goes into one transaction of Kafka's.
+const BATCH: ReadLimit = ReadLimit { events: 1000, bytes: 4 << 20 };
+/// How often the store is looked at where nothing is heard of it.
+const LOOK: Duration = Duration::from_millis(200);
+/// After so many looks in vain it is idle.
+const IDLE_LOOKS: u32 = 25;
+/// How long it waits after a failure.
+const PAUSE: Duration = Duration::from_millis(200);
+/// So many rows that are in Kafka may be left in the outbox.
+const LEFT: u64 = 4096;
+
+/// See the module's docs.
+pub(super) struct Session {
+    relay: Relay,
+    epoch: Epoch,
+    stop: CancellationToken,
+    /// What has been told already, so that a lasting failure is told once.
+    told: Option<String>,
+    /// A batch whose commit failed: the number that it records, and where its events would be.
+    unsure: Option<(u64, Arrived)>,
+    /// Topics that other processes have made.
+    others: HashMap<TopicId, Arc<Topic>>,
+    /// Rows below are removed, or about to be.
+    trimmed: u64,
+}
+
+/// Where transactions came to be, by the numbers of their last rows.
+#[derive(Default)]
+struct Arrived {
+    /// Those that this process waits for.
+    here: Vec<(u64, Bases)>,
+    elsewhere: Vec<(u64, Bases)>,
+}
+
+/// Rows of the outbox, whole transactions only.
+struct Batch {
+    rows: Vec<(u64, Row)>,
+    /// The number of the first row that is not in it.
+    end: u64,
+}
+
+impl Session {
+    pub(super) fn new(relay: Relay, epoch: Epoch, stop: CancellationToken) -> Self {
+        Self { relay, epoch, stop, told: None, unsure: None, others: HashMap::new(), trimmed: 0 }
+    }
+
+    /// Relays until it is told to stop, or the lease has gone to another.
+    pub(super) fn run(mut self) {
+        while let Err(error) = self.relay_all() {
+            if self.stop.is_cancelled() || !self.is_owner() {
+                return;
+            }
+            if is_fenced(&error) {
+                // another has sent the same rows, and they are elsewhere
+                self.unsure = None;
+            }
+            let words = error.to_string();
+            if self.told.as_ref() != Some(&words) {
+                tracing::warn!(error = words, "what is committed does not reach Kafka; trying again");
+                self.told = Some(words);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Whether the lease is still this session's, as far as the store tells.
+    fn is_owner(&self) -> bool {
+        let group = group();
+        let positions = self.relay.handle.block_on(self.relay.store.positions(Some(&group)));
+        positions.map_or(true, |positions| positions.iter().all(|p| p.epoch == self.epoch))
+    }
+
+    fn relay_all(&mut self) -> Result<(), BoxError> {
+        let transactor = Transactor::open(&self.relay.clients, &self.stop)?;
+        let mut next = self.begin(transactor.reached()?)?;
+        while let Some(batch) = self.gather(next)? {
+            let arrived = self.produce(&transactor, &batch)?;
+            let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
+            if self.told.take().is_some() {
+                tracing::info!("what is committed reaches Kafka again");
+            }
+            next = batch.end;
+            self.tell(next, arrived, time);
+            if next - self.trimmed >= LEFT {
+                self.tidy(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first row that is not in Kafka.
+    fn begin(&mut self, reached: Option<u64>) -> Result<u64, BoxError> {
+        let topics = self.relay.handle.block_on(self.relay.store.topics())?;
+        let outbox = topics.iter().find(|topic| topic.id == self.relay.outbox.topic);
+        let outbox = outbox.ok_or("the store has lost its outbox")?;
+        let next = first(reached, outbox.earliest[0].0, outbox.tail[0].0)?;
+        let unsure = self.unsure.take().filter(|(end, _)| *end <= next);
+        self.tell(next, unsure.map(|(_, arrived)| arrived).unwrap_or_default(), Millis(0));
+        Ok(next)
+    }
+
+    /// Tells whoever waits that the rows below `next` are in Kafka.
+    fn tell(&self, next: u64, arrived: Arrived, time: Millis) {
+        let Arrived { here, elsewhere } = arrived;
+        self.relay.shared.relayed.arrive(next, here);
+        if elsewhere.is_empty() {
+            return;
+        }
+        let relay = self.relay.clone();
+        drop(self.relay.handle.spawn(async move {
+            if let Err(error) = relay.tell(&elsewhere, time).await {
+                tracing::debug!(%error, "another process finds out by itself what is in Kafka");
+            }
+        }));
+    }
+
+    /// A topic, whoever has made it.
+    fn topic(&mut self, at: At) -> Result<Arc<Topic>, BoxError> {
+        let known = self.relay.shared.mirror.topic(at).or_else(|| self.others.get(&at.topic).cloned());
+        if let Some(topic) = known {
+            return Ok(topic);
+        }
+        for info in self.relay.handle.block_on(self.relay.store.topics())? {
+            self.others.insert(info.id, Arc::new(self.relay.shared.mirror.named(&info)));
+        }
+        Ok(self.others.get(&at.topic).cloned().ok_or_else(|| crate::topic::no_topic(at))?)
+    }
+
+    /// Waits for rows from `next` on; none when it is to stop.
+    fn gather(&mut self, next: u64) -> Result<Option<Batch>, BoxError> {
+        let (relay, stop) = (self.relay.clone(), self.stop.clone());
+        let mut news = relay.store.watch();
+        relay.handle.block_on(async {
+            let (mut batch, mut looks) = (Batch { rows: Vec::new(), end: next }, 0);
+            loop {
+                let read = relay.store.read(relay.outbox, Offset(batch.end), BATCH);
+                let Some(records) = stop.run_until_cancelled(read).await else { return Ok(None) };
+                batch.add(&records?)?;
+                if batch.is_whole() && !batch.rows.is_empty() {
+                    return Ok(Some(batch));
+                }
+                if !batch.rows.is_empty() {
+                    continue;
+                }
+                match stop.run_until_cancelled(tokio::time::timeout(LOOK, news.changed())).await {
+                    None => return Ok(None),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) if looks >= IDLE_LOOKS => self.tidy(next),
+                    Some(Err(_)) => looks += 1,
+                }
+            }
+        })
+    }
+
+    fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Arrived, BoxError> {
+        let mut events = Vec::new();
+        for (_, row) in &batch.rows {
+            for event in row.events.iter() {
+                let at = event.meta.at;
+                let topic = self.topic(at)?;
+                let time = self.relay.shared.times.stamp(at, row.time, |time| time);
+                events.push(Outgoing { topic, event, time });
+            }
+        }
+        let offsets = transactor.begin(&events, batch.end, &self.stop)?;
+        self.unsure = Some((batch.end, batch.arrived(&offsets, self.relay.writer)));
+        transactor.commit(&self.stop)?;
+        Ok(self.unsure.take().map(|(_, arrived)| arrived).unwrap_or_default())
+    }
+
+    /// Removes the rows below `reached`, which are in Kafka.
+    fn tidy(&mut self, reached: u64) {
+        if reached == self.trimmed {
+            return;
+        }
+        self.trimmed = reached;
+        let (store, outbox) = (self.relay.store.clone(), self.relay.outbox);
+        drop(self.relay.handle.spawn(async move {
+            if let Err(error) = store.trim(outbox, Offset(reached)).await {
+                tracing::debug!(%error, "rows that are in Kafka stay in the outbox for now");
+            }
+        }));
+    }
+}
+
+/// Whether another has opened the relay's name.
+fn is_fenced(error: &BoxError) -> bool {
+    let code = error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    matches!(
+        code,
+        Some(
+            RDKafkaErrorCode::Fenced
+                | RDKafkaErrorCode::ProducerFenced
+                | RDKafkaErrorCode::InvalidProducerEpoch
+        )
+    )
+}
+
+/// The first row that is not in Kafka, by the number that Kafka has and the rows that the store has.
+pub(in crate::kafka) fn first(reached: Option<u64>, earliest: u64, tail: u64) -> Result<u64, String> {
+    match reached {
+        Some(reached) if reached > tail => Err(format!(
+            "Kafka has {reached} transactions of this log, and the store has committed {tail}: the store is an older one. \
+             Bring the right one back, or give this log another topicPrefix"
+        )),
+        Some(reached) if reached < earliest => Err(format!(
+            "Kafka has {reached} transactions of this log, and the store has let go of {earliest}: the brokers have lost \
+             events, or are others. Bring the right ones back, or give this log another store"
+        )),
+        Some(reached) => Ok(reached),
+        None if earliest == 0 || earliest == tail => Ok(earliest),
+        None => Err(format!(
+            "Kafka does not know how many transactions of this log it has (the offsets of a group expire after \
+             offsets.retention.minutes), and the store has {} that may be there or not",
+            tail - earliest
+        )),
+    }
+}
+
+impl Batch {
+    fn add(&mut self, records: &Records) -> Result<(), BoxError> {
+        for record in records.iter() {
+            let row = record.value().and_then(outbox::unpack);
+            let row = row.ok_or_else(|| format!("row {} of the outbox is damaged", record.meta.offset))?;
+            self.rows.push((record.meta.offset.0, row));
+            self.end = record.meta.offset.next().0;
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self) -> bool {
+        self.rows.last().is_none_or(|(_, row)| row.is_last)
+    }
+
+    /// Where the transactions came to be, those that `writer` waits for apart from the others'.
+    fn arrived(&self, offsets: &[Offset], writer: WriterId) -> Arrived {
+        let (mut arrived, mut bases) = (Arrived::default(), Bases::new());
+        let mut offsets = offsets.iter();
+        for (number, row) in &self.rows {
+            for (event, offset) in row.events.iter().zip(offsets.by_ref()) {
+                crate::topic::extend_runs(&mut bases, event.meta.at, *offset);
+            }
+            if row.is_last {
+                let bases = std::mem::take(&mut bases);
+                let whose = if row.writer == writer { &mut arrived.here } else { &mut arrived.elsewhere };
+                whose.push((*number, bases));
+            }
+        }
+        arrived
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first;
+
+    #[test]
+    fn a_relay_goes_on_from_the_number_that_kafka_has() {
+        assert_eq!(first(None, 0, 0), Ok(0));
+        assert_eq!(first(None, 0, 5), Ok(0), "nothing was ever recorded, so nothing was sent");
+        assert_eq!(first(Some(3), 0, 5), Ok(3));
+        assert_eq!(first(Some(5), 5, 5), Ok(5));
+        assert_eq!(first(None, 5, 5), Ok(5), "the number has expired, and everything was sent");
+    }
+
+    #[test]
+    fn a_store_and_brokers_that_do_not_belong_together_are_not_guessed_about() {
+        assert!(first(Some(6), 0, 5).expect_err("the store is older").contains("topicPrefix"));
+        assert!(first(Some(2), 3, 5).expect_err("the brokers are others").contains("another store"));
+        assert!(first(None, 3, 5).expect_err("it may be there or not").contains("expire"));
+    }
+}

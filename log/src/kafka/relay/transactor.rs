@@ -1,0 +1,237 @@
+//! Transactions of Kafka's: events, and the number that was reached by them.
+
+use crate::kafka::append::message;
+use crate::kafka::clients::{ANSWER, Clients, Consumer, Context, patiently};
+use crate::kafka::mirror::{Topic, offset};
+use crate::{BoxError, FaultPoint, Faults};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::{Offset as Place, TopicPartitionList};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use weir_schema::{Millis, Offset, Record};
+
+/// How long a transaction may be open. A process that dies with one hides what comes behind it for at most so long and
+/// what the broker takes to look.
+const OPEN_FOR: &str = "10000";
+/// How long it takes breath before it calls again.
+const BREATH: Duration = Duration::from_millis(5);
+
+/// An event on its way: where to, what, and with which time.
+pub(super) struct Outgoing<'a> {
+    pub(super) topic: Arc<Topic>,
+    pub(super) event: Record<'a>,
+    pub(super) time: Millis,
+}
+
+/// Commits transactions under the one name that all relays of a log have: the last one to open it ends what the others
+/// left open, and they are refused from then on.
+pub(super) struct Transactor {
+    producer: ThreadedProducer<Deliveries>,
+    deliveries: Deliveries,
+    consumer: Consumer,
+    /// Of the topic without events, and of the group, in which the number is recorded.
+    record: String,
+    faults: Option<Arc<dyn Faults>>,
+}
+
+/// Counts what has been delivered.
+#[derive(Clone)]
+struct Deliveries {
+    context: Context,
+    state: Arc<(Mutex<Delivered>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Delivered {
+    missing: usize,
+    /// By the event's place in its transaction.
+    offsets: Vec<Offset>,
+    error: Option<KafkaError>,
+}
+
+impl Transactor {
+    /// Opens the name, and so ends what another has left open under it.
+    pub(super) fn open(clients: &Clients, stop: &CancellationToken) -> Result<Self, KafkaError> {
+        let deliveries = Deliveries { context: Context(clients.words.clone()), state: Arc::default() };
+        let name = format!("{}-relay", clients.options.prefix);
+        let config = clients.config(&[
+            ("transactional.id", &name),
+            ("transaction.timeout.ms", OPEN_FOR),
+            ("linger.ms", "0"),
+            ("queue.buffering.max.messages", "1000000"),
+        ]);
+        let producer: ThreadedProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
+        insist(stop, || producer.init_transactions(ANSWER))?;
+        let consumer = recorder(clients, "read_committed")?;
+        Ok(Self {
+            producer,
+            deliveries,
+            consumer,
+            record: clients.group("relay"),
+            faults: clients.options.faults.clone(),
+        })
+    }
+
+    /// The number that the last transaction has recorded.
+    pub(super) fn reached(&self) -> Result<Option<u64>, KafkaError> {
+        recorded(&self.consumer, &self.record)
+    }
+
+    /// Begins a transaction of `events` and the number `reached`; returns where they are when it is committed. After an
+    /// error nothing of it will be, once another is opened.
+    pub(super) fn begin(
+        &self,
+        events: &[Outgoing<'_>],
+        reached: u64,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Offset>, BoxError> {
+        self.at(FaultPoint::Taken)?;
+        self.producer.begin_transaction()?;
+        self.deliveries.expect(events.len());
+        for (index, outgoing) in events.iter().enumerate() {
+            self.send(index, outgoing)?;
+        }
+        let mut place = TopicPartitionList::new();
+        place.add_partition_offset(&self.record, 0, Place::Offset(reached.cast_signed()))?;
+        let member = self.member()?;
+        // runs while the events fly
+        insist(stop, || self.producer.send_offsets_to_transaction(&place, &member, ANSWER))?;
+        let offsets = self.deliveries.wait(stop)?;
+        // a report is let go of after it was heard; a commit before that waits for a tenth of a second
+        while self.producer.in_flight_count() > 0 {
+            std::thread::yield_now();
+        }
+        Ok(offsets)
+    }
+
+    /// Commits it. After an error it is not known whether it was: open another and ask what was reached.
+    pub(super) fn commit(&self, stop: &CancellationToken) -> Result<(), BoxError> {
+        self.at(FaultPoint::Applied)?;
+        insist(stop, || self.producer.commit_transaction(ANSWER))?;
+        self.at(FaultPoint::Committed)
+    }
+
+    fn at(&self, point: FaultPoint) -> Result<(), BoxError> {
+        crate::faults::at(self.faults.as_ref(), point)
+    }
+
+    fn send(&self, index: usize, outgoing: &Outgoing<'_>) -> Result<(), KafkaError> {
+        let Outgoing { topic, event, time } = outgoing;
+        loop {
+            match self.producer.send(message(topic, event, *time, Box::new(index))) {
+                Ok(()) => return Ok(()),
+                Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    std::thread::sleep(BREATH);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn member(&self) -> Result<ConsumerGroupMetadata, KafkaError> {
+        self.consumer.group_metadata().ok_or(KafkaError::Global(RDKafkaErrorCode::UnknownGroup))
+    }
+}
+
+/// The number that the last transaction that has ended has recorded in Kafka; none: there has been none, or it has
+/// expired. One that a dead process left open would be waited for, so it is not looked at.
+pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Option<u64>, KafkaError> {
+    recorded(&recorder(clients, "read_uncommitted")?, &clients.group("relay"))
+}
+
+fn recorder(clients: &Clients, isolation: &str) -> Result<Consumer, KafkaError> {
+    clients.consumer(&[("group.id", &clients.group("relay")), ("isolation.level", isolation)])
+}
+
+fn recorded(consumer: &Consumer, record: &str) -> Result<Option<u64>, KafkaError> {
+    let mut place = TopicPartitionList::new();
+    place.add_partition(record, 0);
+    let found = patiently(|| consumer.committed_offsets(place.clone(), ANSWER))?;
+    let number = found.find_partition(record, 0).map(|element| element.offset());
+    Ok(match number {
+        Some(Place::Offset(number)) => Some(offset(number).0),
+        _ => None,
+    })
+}
+
+/// Calls until it is done, or fails for good, or `stop`.
+fn insist(
+    stop: &CancellationToken,
+    mut call: impl FnMut() -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
+    loop {
+        match call() {
+            Err(error) if may_be_called_again(&error) && !stop.is_cancelled() => {
+                tracing::debug!(%error, "asking Kafka again");
+                std::thread::sleep(BREATH);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn may_be_called_again(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable(),
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
+
+impl Deliveries {
+    fn lock(&self) -> MutexGuard<'_, Delivered> {
+        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many events are about to be sent.
+    fn expect(&self, events: usize) {
+        *self.lock() = Delivered { missing: events, offsets: vec![Offset::ZERO; events], error: None };
+    }
+
+    /// Waits until all are delivered, or one is not.
+    fn wait(&self, stop: &CancellationToken) -> Result<Vec<Offset>, KafkaError> {
+        let mut state = self.lock();
+        while state.missing > 0 && state.error.is_none() {
+            if stop.is_cancelled() {
+                return Err(KafkaError::Canceled);
+            }
+            let waited = self.state.1.wait_timeout(state, Duration::from_millis(100));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        match state.error.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut state.offsets)),
+        }
+    }
+}
+
+impl ClientContext for Deliveries {
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.context.error(error, reason);
+    }
+}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = Box<usize>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: Box<usize>) {
+        let mut state = self.lock();
+        match result {
+            Ok(message) => {
+                if let Some(place) = state.offsets.get_mut(*index) {
+                    *place = offset(message.offset());
+                }
+            }
+            Err((error, _)) => drop(state.error.get_or_insert_with(|| error.clone())),
+        }
+        state.missing = state.missing.saturating_sub(1);
+        if state.missing == 0 || state.error.is_some() {
+            self.state.1.notify_one();
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! How far each partition can be read: what is visible, who waits for it, and the news of it.
+
+use super::mirror::Mirror;
+use crate::Hint;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::{oneshot, watch};
+use weir_schema::{At, CatalogVersion, Offset};
+
+/// Done when an event can be read.
+pub(super) type Done = Box<dyn FnOnce() + Send>;
+
+/// The tail of each partition that is followed: the offset after its last event. What else Kafka has there, the marks of
+/// transactions, is no event.
+#[derive(Default)]
+pub(super) struct Tails {
+    partitions: Mutex<HashMap<At, Partition>>,
+    hint: watch::Sender<Hint>,
+}
+
+#[derive(Default)]
+struct Partition {
+    /// None: not known yet.
+    tail: Option<Offset>,
+    /// How far it has been looked at.
+    covered: Offset,
+    /// By the offset of the event that is waited for.
+    waiting: BTreeMap<Offset, Vec<Done>>,
+}
+
+impl Tails {
+    pub(super) fn watch(&self) -> watch::Receiver<Hint> {
+        self.hint.subscribe()
+    }
+
+    /// The catalog's version as far as it is known.
+    pub(super) fn catalog(&self) -> CatalogVersion {
+        self.hint.borrow().catalog
+    }
+
+    /// Takes over what the store knows of the catalog and of control entries.
+    pub(super) fn merge(&self, store: &Hint) {
+        self.hint.send_if_modified(|hint| hint.merge(&[], store.catalog, store.control));
+    }
+
+    /// Takes over tails that are known otherwise than from an event, where none was known.
+    pub(super) fn begin(&self, tails: &[(At, Offset)]) {
+        let mut partitions = self.lock();
+        for (at, tail) in tails {
+            partitions.entry(*at).or_default().tail.get_or_insert(*tail);
+        }
+        drop(partitions);
+        self.tell(tails);
+    }
+
+    /// Events can be read, up to these offsets.
+    pub(super) fn see(&self, last: &[(At, Offset)]) {
+        let mut done = Vec::new();
+        let mut partitions = self.lock();
+        for (at, offset) in last {
+            let partition = partitions.entry(*at).or_default();
+            partition.tail = partition.tail.max(Some(offset.next()));
+            let waiting = partition.waiting.split_off(&offset.next());
+            done.extend(std::mem::replace(&mut partition.waiting, waiting));
+        }
+        drop(partitions);
+        let tails: Vec<_> = last.iter().map(|(at, offset)| (*at, offset.next())).collect();
+        self.tell(&tails);
+        done.into_iter().flat_map(|(_, done)| done).for_each(|done| done());
+    }
+
+    /// Partitions have been looked at up to these offsets, and every event below them has been seen.
+    pub(super) fn cover(&self, covered: &[(At, Offset)]) {
+        let mut partitions = self.lock();
+        for (at, offset) in covered {
+            let partition = partitions.entry(*at).or_default();
+            partition.covered = partition.covered.max(*offset);
+        }
+    }
+
+    /// The tail of a partition that can be read up to `end`, if everything below `end` has been looked at.
+    pub(super) fn settled(&self, at: At, end: Offset) -> Option<Offset> {
+        let partitions = self.lock();
+        let partition = partitions.get(&at)?;
+        let has_seen = partition.covered >= end || partition.tail >= Some(end);
+        has_seen.then(|| partition.tail.unwrap_or(end))
+    }
+
+    /// Does `done` as soon as the event at `offset` can be read.
+    pub(super) fn when_visible(&self, at: At, offset: Offset, done: Done) {
+        let mut partitions = self.lock();
+        let partition = partitions.entry(at).or_default();
+        if partition.tail.is_none_or(|tail| tail <= offset) {
+            partition.waiting.entry(offset).or_default().push(done);
+        } else {
+            drop(partitions);
+            done();
+        }
+    }
+
+    /// Waits until the event at `offset` can be read, or the log is closed.
+    pub(super) async fn visible(&self, at: At, offset: Offset) {
+        let (seen, wait) = oneshot::channel();
+        // whoever waits may have gone
+        self.when_visible(at, offset, Box::new(move || seen.send(()).unwrap_or(())));
+        drop(wait.await);
+    }
+
+    /// Lets go of everyone who waits.
+    pub(super) fn close(&self) {
+        self.lock().values_mut().for_each(|partition| partition.waiting.clear());
+    }
+
+    fn tell(&self, tails: &[(At, Offset)]) {
+        self.hint.send_if_modified(|hint| hint.merge(tails, hint.catalog, hint.control));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<At, Partition>> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Tails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tails").field("hint", &self.hint).finish_non_exhaustive()
+    }
+}
+
+/// The last offset of each partition, of events that have been met one after the other.
+#[derive(Default, Debug)]
+pub(super) struct Met {
+    last: Vec<(At, Offset)>,
+    events: usize,
+}
+
+impl Met {
+    /// So many events, or events of so many partitions, are passed on at once at most.
+    const EVENTS: usize = 256;
+    const PARTITIONS: usize = 64;
+
+    /// Adds an event of the topic that Kafka calls `name`; tells whether it is time to pass on what has been met.
+    pub(super) fn add(&mut self, mirror: &Mirror, name: &str, partition: i32, offset: i64) -> bool {
+        let (Some(topic), Ok(partition)) = (mirror.id(name), u32::try_from(partition)) else { return false };
+        let (at, offset) = (At { topic, partition }, super::mirror::offset(offset));
+        match self.last.iter_mut().find(|(known, _)| *known == at) {
+            Some((_, last)) => *last = offset,
+            None => self.last.push((at, offset)),
+        }
+        self.events += 1;
+        self.events >= Self::EVENTS || self.last.len() >= Self::PARTITIONS
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.last.is_empty()
+    }
+
+    /// Passes on what has been met.
+    pub(super) fn pass_on(&mut self, tails: &Tails) {
+        if !self.last.is_empty() {
+            tails.see(&self.last);
+            self.last.clear();
+            self.events = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use weir_schema::TopicId;
+
+    const AT: At = At { topic: TopicId(1), partition: 0 };
+
+    #[test]
+    fn whoever_waits_for_an_event_is_told_when_it_or_a_later_one_is_seen() {
+        let (tails, told) = (Tails::default(), Arc::new(AtomicU32::new(0)));
+        let wait = |offset| {
+            let told = told.clone();
+            let tell = move || told.store(told.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tails.when_visible(AT, Offset(offset), Box::new(tell));
+        };
+        wait(3);
+        wait(5);
+        tails.see(&[(AT, Offset(4))]);
+        assert_eq!(told.load(Ordering::SeqCst), 1);
+        tails.see(&[(AT, Offset(9))]);
+        assert_eq!((told.load(Ordering::SeqCst), tails.settled(AT, Offset(10))), (2, Some(Offset(10))));
+        wait(9);
+        assert_eq!(told.load(Ordering::SeqCst), 3);
+    }
+
+    #[test]
+    fn a_tail_that_is_known_is_not_begun_again() {
+        let tails = Tails::default();
+        tails.see(&[(AT, Offset(4))]);
+        tails.begin(&[(AT, Offset(2))]);
+        assert_eq!(tails.settled(AT, Offset(5)), Some(Offset(5)));
+        assert_eq!(tails.watch().borrow().tails.get(&AT), Some(&Offset(5)));
+    }
+}

@@ -1,0 +1,9 @@
+//! What only a log in Kafka does: several nodes, one relay; events of others; a store that is not its own.
+#![cfg(feature = "kafka")]
+
+mod kafka {
+    mod brokers;
+    mod nodes;
+    mod outside;
+    mod stores;
+}

@@ -1,0 +1,82 @@
+//! Events of producers that know nothing of the log, and topics that were there before it.
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use std::sync::Arc;
+use std::time::Duration;
+use weir_log::conformance::broker::Prefix;
+use weir_log::conformance::{Fixture, spec};
+use weir_log::{Driver, KafkaOptions, LogConfig, LogError, ReadLimit, SystemClock};
+use weir_schema::Offset;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn open(prefix: &Prefix) -> Fixture {
+    let folder = tempfile::tempdir().expect("a folder is made");
+    let store = Driver::sqlite(folder.path().join("store.db"));
+    let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
+    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
+    Fixture::new(log.expect("the log is opened"), Arc::default(), folder)
+}
+
+async fn make(prefix: &Prefix, topic: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a client");
+    let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let made = admin.create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
+    made[0].as_ref().expect("the topic is made");
+}
+
+fn producer(prefix: &Prefix) -> ThreadedProducer<DefaultProducerContext> {
+    ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a producer")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_others_are_read_as_they_are_and_watchers_hear_of_them() {
+    let prefix = Prefix::fresh();
+    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
+    make(&prefix, &name, 1).await;
+    let at = f.partition().await;
+    let mut news = f.log.watch();
+    let producer = producer(&prefix);
+    let send = |record: BaseRecord<'_, [u8], [u8]>| {
+        producer.send(record).map_err(|(error, _)| error).expect("it is sent");
+    };
+    let headers = OwnedHeaders::new().insert(Header { key: "traceparent", value: Some("00-x") });
+    let first = BaseRecord::to(&name).key(&b"\xff\0"[..]).payload(&b"no json"[..]);
+    send(first.headers(headers).timestamp(42));
+    send(BaseRecord::to(&name).key(&b"gone"[..]));
+    producer.flush(PATIENCE).expect("both are delivered");
+    let is_there = |hint: &weir_log::Hint| hint.tails.get(&at) == Some(&Offset(2));
+    news.wait_for(is_there).await.expect("the log is open");
+    let records = f.log.read(at, Offset(0), ReadLimit::default()).await.expect("read");
+    let got: Vec<_> = records.iter().map(|record| (record.key(), record.value())).collect();
+    assert_eq!(got, [(Some(&b"\xff\0"[..]), Some(&b"no json"[..])), (Some(&b"gone"[..]), None)]);
+    let first = records.get(0).expect("two");
+    assert_eq!((first.header("traceparent"), first.meta.time.0), (Some(&b"00-x"[..]), 42));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_topic_that_was_there_is_taken_with_its_partitions_or_not_at_all() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
+    make(&prefix, &format!("{}_orders", prefix.name()), 3).await;
+    let refused = f.log.create_topic(&spec("orders", 2)).await.expect_err("it has three partitions");
+    assert!(
+        matches!(&refused, LogError::AlreadyExists(words) if words.contains("3 partitions")),
+        "{refused}"
+    );
+    assert_eq!(f.topic("orders", 3).await.tail, [Offset(0); 3]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_that_kafka_takes_for_another_is_refused_with_that_one() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
+    f.topic("a.b", 1).await;
+    let refused = f.log.create_topic(&spec("a_b", 1)).await.expect_err("Kafka takes . and _ for the same");
+    assert!(refused.to_string().contains(&format!("{}_a.b", prefix.name())), "{refused}");
+}
