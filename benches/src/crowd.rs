@@ -76,7 +76,10 @@ fn start(folder: &std::path::Path) -> anyhow::Result<Weir> {
         files.push((format!("app/{name}.lua"), text.to_owned()));
     }
     files.push(("app/gateway.lua".into(), format!("{routes}}}")));
-    files.push(("config/application.yml".into(), "appName: crowd\n".into()));
+    files.push((
+        "config/application.yml".into(),
+        "appName: crowd\nweir: {outbound: {private: [\"127.0.0.0/8\"]}}\n".into(),
+    ));
     let files: Vec<_> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     Weir::start(folder, &files, &["--workers", "1", "--log", "memory"], ("GET", "/good/1"), None)
 }

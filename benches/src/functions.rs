@@ -42,7 +42,7 @@ const fn echo(path: &'static str, sends: usize) -> Case {
     }
 }
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     HELLO,
     echo("gateway, JSON echo of 1 KB", 1_000),
     echo("gateway, JSON echo of 10 KB", 10_000),
@@ -61,13 +61,21 @@ const CASES: [Case; 6] = [
         sends: 0,
         target: Target::None,
     },
+    Case {
+        path: "gateway, a request to another server on this machine",
+        against: "nginx + Lua, `ngx.location.capture` of a proxied location, CPU per request",
+        url: "/out",
+        sends: 0,
+        target: Target::None,
+    },
 ];
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 6] = [
     (
         "app/gateway.lua",
         "return {
            {'GET', '/hello', 'hello'}, {'POST', '/echo', 'echo'}, {'GET', '/state', 'state'}, {'GET', '/calls', 'calls'},
+           {'GET', '/out', 'out'},
          }",
     ),
     ("app/hello.lua", "return function() return 'hello' end"),
@@ -91,7 +99,6 @@ const FILES: [(&str, &str); 7] = [
          end",
     ),
     ("app/callee.lua", "return function(args) return {n = args.n} end"),
-    ("config/application.yml", "appName: functions\n"),
 ];
 
 /// What `FILES` do, for nginx.
@@ -115,6 +122,9 @@ location /calls { content_by_lua_block {
 location /callee { content_by_lua_block {
   ngx.req.read_body()
   ngx.print(cjson.encode({n = cjson.decode(ngx.req.get_body_data()).n})) } }
+location /out { content_by_lua_block {
+  ngx.print(cjson.encode({data = ngx.location.capture("/proxied").body})) } }
+location /proxied { proxy_pass http://other/; proxy_http_version 1.1; proxy_set_header Connection ""; }
 "#;
 
 pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
@@ -128,10 +138,10 @@ pub(crate) fn hello() -> anyhow::Result<Vec<Row>> {
 
 fn measure(cases: &[Case]) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
-    let arguments = ["--workers", "1", "--log", "memory"];
-    let ours = Weir::start(&folder.path().join("functions"), &FILES, &arguments, ("GET", "/hello"), None)?;
-    let theirs_port = free_port()?;
-    let theirs = start_nginx(folder.path(), theirs_port)?;
+    let (theirs_port, other_port) = (free_port()?, free_port()?);
+    let _other = start_other(&folder.path().join("other"), other_port)?;
+    let ours = start_weir(&folder.path().join("functions"), other_port)?;
+    let theirs = start_nginx(folder.path(), theirs_port, other_port)?;
     let row = |case: &Case| {
         let script = script(folder.path(), case.sends)?;
         let load = |server, port| {
@@ -198,7 +208,27 @@ fn script(folder: &Path, bytes: usize) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(file))
 }
 
-fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
+fn start_weir(folder: &Path, other: u16) -> anyhow::Result<Weir> {
+    let out = format!(
+        "local http = require 'http' return function() return http.get('http://127.0.0.1:{other}/').body end"
+    );
+    let config = "appName: functions\nweir: {outbound: {private: [\"127.0.0.0/8\"]}}\n";
+    let files = [&FILES[..], &[("app/out.lua", &out), ("config/application.yml", config)]].concat();
+    Weir::start(folder, &files, &["--workers", "1", "--log", "memory"], ("GET", "/hello"), None)
+}
+
+/// The server that both ask.
+fn start_other(folder: &Path, port: u16) -> anyhow::Result<Server> {
+    fs::create_dir_all(folder)?;
+    nginx(folder, port, "", "location / { return 200 \"pong\"; }")
+}
+
+fn start_nginx(folder: &Path, port: u16, other: u16) -> anyhow::Result<Server> {
+    let upstream = format!("upstream other {{ server 127.0.0.1:{other}; keepalive 64; }}");
+    nginx(folder, port, &upstream, LOCATIONS)
+}
+
+fn nginx(folder: &Path, port: u16, http: &str, locations: &str) -> anyhow::Result<Server> {
     let config = format!(
         "daemon off; master_process off; worker_processes 1; pid {dir}/nginx.pid; error_log {dir}/error.log;
          load_module /usr/lib/nginx/modules/ndk_http_module.so;
@@ -207,7 +237,8 @@ fn start_nginx(folder: &Path, port: u16) -> anyhow::Result<Server> {
          http {{ access_log off; keepalive_requests 100000000; client_body_buffer_size 1m; client_body_temp_path {dir};
            default_type application/json; lua_shared_dict counters 1m;
            init_by_lua_block {{ cjson = require \"cjson\" }}
-           server {{ listen 127.0.0.1:{port}; {LOCATIONS} }} }}",
+           {http}
+           server {{ listen 127.0.0.1:{port}; {locations} }} }}",
         dir = folder.display()
     );
     let file = folder.join("nginx.conf");

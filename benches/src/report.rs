@@ -107,7 +107,8 @@ impl Part {
         match self {
             Self::Targets => {
                 "Written by `make bench`. Ratios are of one run on one machine; the machine is probed before and after, \
-                 because disks change their mind. What holds the rows that fall short is in [performance.md](performance.md)."
+                 because disks change their mind. What holds the rows that fall short is in [performance.md](performance.md); \
+                 what faults under load came to, in [faults.md](faults.md)."
             }
             Self::Large => {
                 "Written by `make bench-large`: a topic of one partition, in PostgreSQL, when it has a hundred thousand events \
