@@ -5,6 +5,7 @@
 mod api;
 mod args;
 mod commands;
+mod editor;
 mod listeners;
 mod log;
 mod logging;

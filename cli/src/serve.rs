@@ -7,7 +7,7 @@ use crate::project::{Project, bytes};
 use crate::run_file::RunFile;
 use crate::signals::Signals;
 use crate::watching::Watching;
-use crate::{logging, reload, terminal};
+use crate::{editor, logging, reload, terminal};
 use anyhow::Context as _;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,9 @@ pub(crate) async fn dev(global: &Global, dev: &Dev) -> anyhow::Result<()> {
     let project = Project::open(global, dev.dir.as_deref(), Mode::Dev, &flags(&dev.serve))?;
     if dev.fresh {
         delete_log(&project)?;
+    }
+    if let Err(error) = editor::refresh(&project.root) {
+        tracing::debug!("the editor's types stay as they are: {error:#}");
     }
     let (global_again, dir, flags) = (global.clone(), dev.dir.clone(), flags(&dev.serve));
     let reopen = move || Project::open(&global_again, dir.as_deref(), Mode::Dev, &flags);

@@ -59,7 +59,10 @@ pub type Done<T> = Result<T, Fault>;
 
 impl From<mlua::Error> for Fault {
     fn from(error: mlua::Error) -> Self {
-        Self::Engine(error)
+        match unexpected(&error) {
+            Some(text) => Self::Misuse(text),
+            None => Self::Engine(error),
+        }
     }
 }
 
@@ -240,7 +243,7 @@ pub(crate) fn waiting<A: FromLuaMulti, R: IntoLuaMulti, F: Future<Output = Done<
 }
 
 fn read<A: FromLuaMulti>(lua: &Lua, first: usize, args: MultiValue) -> Done<A> {
-    A::from_lua_args(args, first, None, lua).map_err(|error| match expected(&error) {
+    A::from_lua_args(args, first, None, lua).map_err(|error| match wrong_argument(&error) {
         Some(text) => Fault::Misuse(text),
         None => Fault::Engine(error),
     })
@@ -257,11 +260,16 @@ fn answer<R: IntoLuaMulti>(call: &Call, done: Done<R>) -> mlua::Result<Answer> {
 }
 
 /// Which argument is wrong, and what it has to be.
-fn expected(error: &mlua::Error) -> Option<String> {
+fn wrong_argument(error: &mlua::Error) -> Option<String> {
     let mlua::Error::BadArgument { pos, cause, .. } = error else { return None };
-    let mlua::Error::FromLuaConversionError { from, to, .. } = &**cause else { return None };
+    Some(format!("argument {pos}: {}", unexpected(cause)?))
+}
+
+/// What a value has to be, and is not.
+fn unexpected(error: &mlua::Error) -> Option<String> {
+    let mlua::Error::FromLuaConversionError { from, to, .. } = error else { return None };
     let expected = match to.as_str() {
-        "string" | "String" | "BString" => "text",
+        "string" | "String" | "&str" | "BString" => "text",
         "f64" => "a number",
         "i64" | "u64" | "i32" | "u32" | "u16" | "u8" | "usize" => "a whole number",
         "table" => "a table",
@@ -270,7 +278,8 @@ fn expected(error: &mlua::Error) -> Option<String> {
     };
     let got = match (expected, *from) {
         ("a whole number", "number") => "another number",
+        ("text", "string") => "bytes that are not UTF-8",
         (_, from) => from,
     };
-    Some(format!("argument {pos}: {expected} expected, got {got}"))
+    Some(format!("{expected} expected, got {got}"))
 }

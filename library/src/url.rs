@@ -1,10 +1,13 @@
 //! `url`: addresses taken apart, put together and escaped.
 
-use crate::call::{Call, Done, misuse};
+use crate::call::{Call, Done, Pace, misuse};
 use crate::registry::Registry;
 use mlua::{LuaString, Table, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
 use std::borrow::Cow;
+
+/// Longer texts are no addresses.
+const LONGEST: usize = 64 << 10;
 
 /// What stays as it is in a query, as in Go; a blank becomes `+`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
@@ -30,14 +33,21 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b')');
 
 pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
-    to.add("encode", |call, s: LuaString| call.text(encode(&s.as_bytes())))?;
-    to.add("decode", |call, s: LuaString| match decode(&s.as_bytes(), true) {
-        Ok(text) => Ok(Ok(call.text(text)?)),
-        Err(error) => Ok(Err(error)),
+    to.add_later("encode", |call: Call, s: LuaString| async move {
+        let text = call.apart(&s, encode).await?;
+        call.text(text)
     })?;
-    to.add("parse", |call, s: LuaString| match Parts::of(&s.as_bytes()) {
-        Ok(parts) => Ok(Ok(parts.table(call)?)),
-        Err(error) => Ok(Err(error)),
+    to.add_later("decode", |call: Call, s: LuaString| async move {
+        match call.apart(&s, |s| decode(s, true)).await? {
+            Ok(text) => Ok(Ok(call.text(text)?)),
+            Err(error) => Ok(Err(error)),
+        }
+    })?;
+    to.add_later("parse", |call: Call, s: LuaString| async move {
+        match Parts::of(&s.as_bytes()) {
+            Ok(parts) => Ok(Ok(parts.table(&call).await?)),
+            Err(error) => Ok(Err(error)),
+        }
     })?;
     to.add("build", |call, parts: Table| build(call, &parts))?;
     to.add("join", |call, (base, reference): (LuaString, LuaString)| {
@@ -52,9 +62,11 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         let query = query(&fields)?;
         call.text(query)
     })?;
-    to.add("parse_query", |call, s: LuaString| match pairs(&s.as_bytes()) {
-        Ok(pairs) => Ok(Ok(fields(call, &pairs)?)),
-        Err(error) => Ok(Err(error)),
+    to.add_later("parse_query", |call: Call, s: LuaString| async move {
+        match call.apart(&s, pairs).await? {
+            Ok(pairs) => Ok(Ok(fields(&call, &pairs).await?)),
+            Err(error) => Ok(Err(error)),
+        }
     })
 }
 
@@ -76,6 +88,9 @@ struct Parts {
 impl Parts {
     /// As RFC 3986 divides it (appendix B). A relative reference has parts too.
     fn of(text: &[u8]) -> Result<Self, String> {
+        if text.len() > LONGEST {
+            return Err(format!("an address of {} bytes; the limit is {LONGEST}", text.len()));
+        }
         if let Some(at) = text.iter().position(|b| b.is_ascii_control()) {
             return Err(format!("a control character at byte {at}"));
         }
@@ -123,14 +138,14 @@ impl Parts {
         Ok(())
     }
 
-    fn table(&self, call: &Call) -> Done<Table> {
+    async fn table(&self, call: &Call) -> Done<Table> {
         let table = call.lua.create_table()?;
         let text = |bytes: &[u8]| call.lua.create_string(bytes);
         table.raw_set("scheme", self.scheme.as_str())?;
         table.raw_set("host", text(&self.host)?)?;
         table.raw_set("path", text(&self.path)?)?;
         table.raw_set("fragment", text(&self.fragment)?)?;
-        table.raw_set("query", fields(call, &self.query)?)?;
+        table.raw_set("query", fields(call, &self.query).await?)?;
         table.raw_set("username", self.username.as_deref().map(text).transpose()?)?;
         table.raw_set("password", self.password.as_deref().map(text).transpose()?)?;
         Ok(table)
@@ -181,8 +196,9 @@ fn pairs(query: &[u8]) -> Result<Vec<Pair>, String> {
 }
 
 /// A name that repeats has a list.
-fn fields(call: &Call, pairs: &[Pair]) -> Done<Table> {
+async fn fields(call: &Call, pairs: &[Pair]) -> Done<Table> {
     let table = call.lua.create_table()?;
+    let mut pace = Pace::new(call);
     for (name, value) in pairs {
         let (name, value) = (call.lua.create_string(name)?, call.lua.create_string(value)?);
         match table.raw_get::<Value>(&name)? {
@@ -190,6 +206,7 @@ fn fields(call: &Call, pairs: &[Pair]) -> Done<Table> {
             Value::Table(list) => list.raw_push(value)?,
             first => table.raw_set(name, call.lua.create_sequence_from([first, Value::String(value)])?)?,
         }
+        pace.step().await?;
     }
     Ok(table)
 }
@@ -199,7 +216,7 @@ fn query(fields: &Table) -> Done<String> {
     let mut named = Vec::new();
     for pair in fields.pairs::<Value, Value>() {
         let (name, value) = pair?;
-        named.push((shown("a name", &name)?, value));
+        named.push((shown("a name of the query", &name)?, value));
     }
     named.sort_by(|a, b| a.0.cmp(&b.0));
     let mut pairs = Vec::new();
@@ -207,10 +224,16 @@ fn query(fields: &Table) -> Done<String> {
         match value {
             Value::Table(list) => {
                 for value in list.sequence_values::<Value>() {
-                    pairs.push(format!("{}={}", encode(&name), encode(&shown("a value", &value?)?)));
+                    pairs.push(format!(
+                        "{}={}",
+                        encode(&name),
+                        encode(&shown("a value of the query", &value?)?)
+                    ));
                 }
             }
-            value => pairs.push(format!("{}={}", encode(&name), encode(&shown("a value", &value)?))),
+            value => {
+                pairs.push(format!("{}={}", encode(&name), encode(&shown("a value of the query", &value)?)))
+            }
         }
     }
     Ok(pairs.join("&"))
@@ -220,7 +243,7 @@ fn shown(what: &str, value: &Value) -> Done<Vec<u8>> {
     match value {
         Value::String(text) => Ok(text.as_bytes().to_vec()),
         Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => Ok(value.to_string()?.into_bytes()),
-        other => misuse(format!("{what} of the query is a {}; text expected", other.type_name())),
+        other => misuse(format!("{what} is a {}; text expected", other.type_name())),
     }
 }
 

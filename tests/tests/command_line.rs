@@ -219,6 +219,10 @@ async fn init_makes_a_project_that_runs_and_keeps_off_full_folders() {
         assert!(tested.ends_with(" tests, 0 failed\n") && !tested.contains("# 0 tests"), "{tested}");
     }
     fails_with(&sandbox.weir(&["init", "hello"]).await, 1, &["hello", "not empty"]);
+    let made = |file: &str| std::fs::read_to_string(sandbox.project().join("hello").join(file)).expect(file);
+    assert!(made(".luarc.json").contains(".weir/types"));
+    assert!(made(".weir/types/time.lua").starts_with("---@meta time\n"));
+    assert!(made("llms.txt").contains("`time.now()`"));
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `weir init`: a new project from a template that is part of the binary.
 
 use crate::args::{Init, Template};
-use crate::output;
+use crate::{editor, output};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum as _;
 use std::path::Path;
@@ -77,6 +77,7 @@ pub(super) fn run(init: &Init) -> anyhow::Result<()> {
     if !dir.join(".gitignore").exists() {
         write(&dir.join(".gitignore"), ".weir/\n.env\n")?;
     }
+    editor::install(dir)?;
     output::line(&format!("{} is a project now. Serve it: weir dev {}", dir.display(), dir.display()));
     Ok(())
 }

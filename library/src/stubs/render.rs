@@ -69,6 +69,15 @@ What can fail at run time returns `nil` and a text. What only a mistake in the c
 type) raises an error at the line that calls. Modules cannot be changed, and nothing in them is shared between
 invocations but what `cache` holds.
 
+## In the editor
+
+`weir init` writes `.luarc.json`, by which the Lua language server (the extension `Lua` of VS Code, and plugins of others)
+completes and checks all this. The types that it names are in `.weir/types`: not part of the project's history, and
+written anew by `weir dev` when the program is another version. A project without the file gets it from a new one.
+`llms.txt`, which `weir init` writes too, tells an assistant the same in short.
+
+## Modules
+
 | module | |
 |---|---|
 ";

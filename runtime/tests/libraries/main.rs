@@ -49,6 +49,11 @@ async fn misuse_is_raised_at_the_line_that_calls_and_names_function_and_argument
             "random.int(1.5, 2)",
             "app/main.lua:1: random.int: argument 1: a whole number expected, got another number",
         ),
+        (
+            "re.escape('\\255')",
+            "app/main.lua:1: re.escape: argument 1: text expected, got bytes that are not UTF-8",
+        ),
+        ("time.add(0, {days = 'x'})", "app/main.lua:1: time.add: a whole number expected, got string"),
         ("random.int(2, 1)", "app/main.lua:1: random.int: min 2 is above max 1"),
         (
             "random.seeded(1):int(1)",
@@ -162,6 +167,11 @@ async fn addresses_are_taken_apart_as_go_does() {
         (
             "return url.build(url.parse('https://a:b@h:1/p%20q?k=v&k=w#f'))",
             r#""https://a:b@h:1/p%20q?k=v&k=w#f""#,
+        ),
+        ("return {#url.encode((' '):rep(300000)), #url.decode(('%20'):rep(300000))}", "[300000,300000]"),
+        (
+            "return list(url.parse(('x'):rep(65537)))",
+            r#"[null,"an address of 65537 bytes; the limit is 65536"]"#,
         ),
         ("return url.query({a = {}})", r#""""#),
         ("return url.query({a = {b = 1}})", r#""""#),
