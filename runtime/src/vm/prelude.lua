@@ -186,8 +186,8 @@ end
 -- In a trigger the clock and chance are those of the event, and chance is never another invocation's.
 local now, chance, reseed, floor = host.now, host.chance, host.reseed, math.floor
 local os_time, os_date = os.time, os.date
-os.time = function(t) return t == nil and floor(now()) or os_time(t) end
-os.date = function(form, t) return os_date(form, t or floor(now())) end
+os.time = function(t) return t == nil and now() or os_time(t) end
+os.date = function(form, t) return os_date(form, t or now()) end
 math.random = function(m, n)
   if m == nil then return chance() end
   if n == nil then m, n = 1, m end
