@@ -62,9 +62,7 @@ impl Node {
         let settings = Arc::new(project.gateway_settings());
         let served = tokio::task::spawn_blocking(move || load(&root, &env, None));
         let log = crate::log::open(project, options.wait).await?;
-        let otlp = project.config().telemetry.otlp.as_ref();
-        let otlp =
-            otlp.map(|url| Otlp::new(url, project.config().app_name.as_str())).transpose()?.map(Arc::new);
+        let otlp = otlp(project)?;
         let session = Arc::new(session(project, log.clone(), otlp.clone()));
         let services = Arc::new(Services::new(project.outbound()?));
         declare_topics(project, &session).await?;
@@ -179,6 +177,13 @@ fn without_routes(root: &Path, mistakes: &[String]) -> (Arc<Code>, Arc<Router>) 
         tracing::error!("{mistake}");
     }
     (Arc::new(Code::load(root)), Arc::default())
+}
+
+/// Where spans go, if anywhere.
+fn otlp(project: &Project) -> anyhow::Result<Option<Arc<Otlp>>> {
+    let config = project.config();
+    let otlp = config.telemetry.otlp.as_ref().map(|url| Otlp::new(url, config.app_name.as_str()));
+    Ok(otlp.transpose()?.map(Arc::new))
 }
 
 fn session(project: &Project, log: Arc<dyn Log>, otlp: Option<Arc<Otlp>>) -> Session {

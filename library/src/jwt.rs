@@ -7,7 +7,7 @@ mod token;
 
 pub(crate) use jwks::{Jwks, JwksCache};
 pub(crate) use rules::Rules;
-pub(crate) use token::{Key, Token, sign};
+pub(crate) use token::{Algorithm, Key, Token, sign};
 
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,12 @@ const fn digest(name: &'static str, about: &'static str) -> Script {
     Script { name, source: include_str!("openresty/digest.lua"), about }
 }
 
-/// `ngx`. It is given Weir's modules, nothing, and what it needs of the runtime: `ctx_field`, `log`, `precise_now`,
+/// `ngx`. It is given Weir's modules, nothing, and what it needs of the runtime: `ctx_field`, `log`, `ngx_re`, `precise_now`,
 /// `shape`, `ngx_exit`, `null`.
 pub const NGX: &str = include_str!("openresty/ngx.lua");
+
+/// `ngx.re`. It is given Weir's modules.
+pub const NGX_RE: &str = include_str!("openresty/ngx_re.lua");
 
 /// The others, by name.
 pub const SCRIPTS: &[Script] = &[

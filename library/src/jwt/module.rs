@@ -1,7 +1,8 @@
 //! `jwt`: tokens, as functions make and verify them.
 
-use super::{Jwks, Key, Rules, Token, sign};
+use super::{Algorithm, Jwks, Key, Rules, Token, sign};
 use crate::call::{Call, Done, misuse};
+use crate::crypto::Scheme;
 use crate::registry::Registry;
 use mlua::{IntoLua as _, LuaString, Table, Value};
 
@@ -46,9 +47,11 @@ async fn sign_claims(
         claims.entry("exp").or_insert((now + seconds.max(0.0) as u64).into());
     }
     let (claims, key) = (serde_json::Value::Object(claims).to_string(), key.as_bytes().to_vec());
-    let signing = move || sign(claims.as_bytes(), &key, &name, header);
     // RSA takes milliseconds
-    call.off_thread(signing).await
+    let is_slow =
+        matches!(Algorithm::named(&name), Some(Algorithm::Pair(Scheme::Rsa(_) | Scheme::RsaPss(_))));
+    let signing = move || sign(claims.as_bytes(), &key, &name, header);
+    if is_slow { call.off_thread(signing).await } else { Ok(signing()) }
 }
 
 /// A Lua table as a JSON object.

@@ -2,11 +2,12 @@
 
 use super::Registry;
 use weir_library::Surroundings as _;
-use weir_library::openresty::{NGX, SCRIPTS};
+use weir_library::openresty::{NGX, NGX_RE, SCRIPTS};
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     let chunk = |source: &str| to.lua.load(source).set_name("=weir").into_function();
     to.table.raw_set("ngx", chunk(NGX)?)?;
+    to.table.raw_set("ngx_re", chunk(NGX_RE)?)?;
     let scripts = to.lua.create_table()?;
     for script in SCRIPTS {
         let entry = to.lua.create_table()?;
