@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
-use weir_gateway::{Admin, AdminSettings, Calls, Router};
+use weir_gateway::{Admin, AdminSettings, Calls, Live, Router};
 use weir_library::Services;
 use weir_log::{Log, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
@@ -101,13 +101,9 @@ impl Node {
             options.triggers,
         )
         .await?;
-        let limits = live_seen.clone();
-        let limits = Arc::new(move |function: &_| limits.borrow().settings.limits_of(function));
-        let replays = Replays::new(triggers.clone(), limits, options.triggers == RunTriggers::Yes);
-        replays.serve();
         let admin = Admin {
             session,
-            replays,
+            replays: replays(&triggers, &live_seen, options.triggers),
             live: live_seen,
             calls: Arc::new(Calls::new(calls)),
             triggers,
@@ -139,6 +135,15 @@ impl Node {
         }
         Ok(())
     }
+}
+
+/// The replays of the log, served from now on.
+fn replays(triggers: &Triggers, live: &Live, run: RunTriggers) -> Replays {
+    let live = live.clone();
+    let limits = Arc::new(move |function: &_| live.borrow().settings.limits_of(function));
+    let replays = Replays::new(triggers.clone(), limits, run == RunTriggers::Yes);
+    replays.serve();
+    replays
 }
 
 /// How the process's workers are made: they share one watchdog, and what libraries share.

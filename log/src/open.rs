@@ -59,7 +59,8 @@ pub async fn open(config: LogConfig) -> Result<Arc<dyn Log>, LogError> {
             Arc::new(SqliteLog::open(&path, options, config.app.as_ref(), config.clock)?)
         }
         Driver::Postgres(options) => Arc::new(PostgresLog::open(options, config.app, config.clock).await?),
-        Driver::Kafka(options) => return open_kafka(options, config.app, config.clock).await,
+        // boxed: who opens another log should not carry its many steps
+        Driver::Kafka(options) => return Box::pin(open_kafka(options, config.app, config.clock)).await,
     })
 }
 
