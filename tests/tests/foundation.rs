@@ -123,7 +123,12 @@ async fn where_the_system_tells_of_no_changes_the_folders_are_looked_through(log
     let sandbox = visits(log);
     let options = ServerOptions { args: vec!["--poll".to_owned()], ..ServerOptions::default() };
     let server = sandbox.serve(&options).await;
-    assert!(server.said().contains("looked through for changes"), "{}", server.said());
+    // not before it is ready: the line comes another way
+    eventually(PATIENCE, || async {
+        let said = server.said();
+        if said.contains("looked through for changes") { Ok(()) } else { Err(said) }
+    })
+    .await;
     sandbox.write("app/visit.lua", &GREET.replace("first", "second"));
     greets_anew(&server).await;
 }
