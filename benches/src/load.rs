@@ -38,7 +38,15 @@ impl Load {
 /// sent; without one it is `GET`.
 pub(crate) fn wrk(url: &str, connections: u32, seconds: u32, script: Option<&Path>) -> anyhow::Result<Load> {
     let mut command = Command::new("wrk");
-    command.args(["-t1", "--latency", &format!("-c{connections}"), &format!("-d{seconds}s")]);
+    // an answer that takes longer than its 2 s is a slow one, and no error
+    command.args([
+        "-t1",
+        "--latency",
+        "--timeout",
+        "30s",
+        &format!("-c{connections}"),
+        &format!("-d{seconds}s"),
+    ]);
     if let Some(script) = script {
         command.arg("-s").arg(script);
     }
