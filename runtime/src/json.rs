@@ -4,8 +4,11 @@
 //! passes through untouched keeps its bytes"): [`Json::parse_kept`] remembers the source of a table, weakly.
 
 mod raw;
+mod reason;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use reason::{Flaw, Formless};
 
 use crate::heap::Heap;
 use mlua::{Lua, LuaString, Table, Value};
@@ -73,13 +76,13 @@ impl Default for Cjson {
 #[error("not JSON at byte {at}: {reason}")]
 pub(crate) struct ParseError {
     pub(crate) at: usize,
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Flaw,
 }
 
 /// Why a value has no JSON form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct WriteError {
-    pub(crate) reason: String,
+    pub(crate) reason: Formless,
     /// From the innermost outwards.
     path: Vec<Segment>,
 }
@@ -155,27 +158,21 @@ impl Json {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.path.is_empty() {
-            return f.write_str(&self.reason);
+            return self.reason.fmt(f);
         }
-        f.write_str("at ")?;
-        for (i, segment) in self.path.iter().rev().enumerate() {
-            match segment {
-                Segment::Key(key) if i == 0 => write!(f, "{key}")?,
-                Segment::Key(key) => write!(f, ".{key}")?,
-                Segment::Index(index) => write!(f, "[{index}]")?,
-            }
-        }
-        write!(f, ": {}", self.reason)
+        write!(f, "at {}: {}", shown(self.path.iter().rev()), self.reason)
     }
 }
 
 impl std::error::Error for WriteError {}
 
-impl WriteError {
-    fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), path: Vec::new() }
+impl From<Formless> for WriteError {
+    fn from(reason: Formless) -> Self {
+        Self { reason, path: Vec::new() }
     }
+}
 
+impl WriteError {
     fn under(mut self, segment: Segment) -> Self {
         self.path.push(segment);
         self
@@ -225,9 +222,23 @@ pub(crate) fn path_at(text: &[u8], at: usize) -> String {
         }
         i += 1;
     }
-    let error = WriteError { reason: String::new(), path: open.into_iter().rev().collect() };
-    let shown = error.to_string();
-    shown.trim_start_matches("at ").trim_end_matches(": ").to_owned()
+    shown(open.iter())
+}
+
+/// A path from the outermost segment inwards.
+fn shown<'s>(path: impl Iterator<Item = &'s Segment>) -> String {
+    let mut shown = String::new();
+    for segment in path {
+        match segment {
+            Segment::Key(_) if !shown.is_empty() => shown.push('.'),
+            _ => {}
+        }
+        match segment {
+            Segment::Key(key) => shown.push_str(key),
+            Segment::Index(index) => shown.push_str(&format!("[{index}]")),
+        }
+    }
+    shown
 }
 
 /// The byte after the string that begins at `start`.

@@ -337,6 +337,8 @@ async fn cjson_writes_and_reads_as_the_original() {
         ("(select(2, safe.decode('[1,]')))", r#""Expected value but found T_ARR_END at character 4""#),
         ("(select(2, safe.decode('[1 2]')))", r#""Expected comma or array end but found T_NUMBER at character 4""#),
         ("(select(2, safe.decode('{\"a\" 1}')))", r#""Expected colon but found T_NUMBER at character 6""#),
+        ("(select(2, safe.decode(('['):rep(65))))", r#""Found too many nested data structures (65) at character 65""#),
+        ("(select(2, safe.decode('[\"\\\\u12\"]'))):match('[%a ]+code')", r#""Expected value but found invalid unicode escape code""#),
         ("(select(2, safe.decode('{} x')))", r#""Expected the end but found invalid token at character 4""#),
         ("{cjson.encode_sparse_array(), cjson.encode_number_precision(), cjson.encode_max_depth()}", "[false,14,64]"),
         ("{cjson.encode_sparse_array()}", "[false,2,10]"),

@@ -7,7 +7,7 @@ mod matcher;
 mod parser;
 mod writer;
 
-use super::{Json, MAX_DEPTH, ParseError, Parsed, Style, WriteError};
+use super::{Flaw, Json, MAX_DEPTH, ParseError, Parsed, Style, WriteError};
 use crate::heap::Guard;
 use mlua::ffi::*;
 use mlua::{IntoLuaMulti, Lua, Value};
@@ -18,11 +18,11 @@ use writer::Writer;
 /// Integers are exact up to here.
 const EXACT: u64 = 1 << 53;
 
-type Step = Result<(), &'static str>;
+type Step = Result<(), Flaw>;
 
 pub(super) fn parse(lua: &Lua, json: &Json, text: &[u8]) -> mlua::Result<Result<Parsed, ParseError>> {
     if let Err(error) = std::str::from_utf8(text) {
-        return Ok(Err(ParseError { at: error.valid_up_to(), reason: "not UTF-8" }));
+        return Ok(Err(ParseError { at: error.valid_up_to(), reason: Flaw::NotUtf8 }));
     }
     let mut parser = Parser { text, at: 0, depth: MAX_DEPTH, array: 0, inexact: None };
     let mut failed = None;
@@ -107,9 +107,9 @@ unsafe fn on_stack(
     })
 }
 
-unsafe fn room(l: *mut lua_State) -> Result<(), &'static str> {
+unsafe fn room(l: *mut lua_State) -> Result<(), Flaw> {
     // SAFETY: a plain call.
-    if unsafe { lua_checkstack(l, 8) } == 0 { Err("the stack is full") } else { Ok(()) }
+    if unsafe { lua_checkstack(l, 8) } == 0 { Err(Flaw::StackFull) } else { Ok(()) }
 }
 
 /// The bytes of the string at `index`; empty if there is none. They live as long as the string does.

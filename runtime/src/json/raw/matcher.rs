@@ -2,11 +2,12 @@
 
 use super::parser::Parser;
 use super::{count, is_list, is_null, room, string_at};
+use crate::json::Flaw;
 use mlua::ffi::*;
 
 impl Parser<'_> {
     /// Whether the value on top of the stack is what this text, which is valid, parses to. Leaves the stack.
-    pub(super) unsafe fn is_value(&mut self, l: *mut lua_State) -> Result<bool, &'static str> {
+    pub(super) unsafe fn is_value(&mut self, l: *mut lua_State) -> Result<bool, Flaw> {
         self.space();
         // SAFETY: each table checks for six slots; every push is popped.
         unsafe {
@@ -23,7 +24,7 @@ impl Parser<'_> {
         }
     }
 
-    unsafe fn is_object(&mut self, l: *mut lua_State) -> Result<bool, &'static str> {
+    unsafe fn is_object(&mut self, l: *mut lua_State) -> Result<bool, Flaw> {
         self.enter()?;
         let mut members = 0;
         // SAFETY: see `is_value`.
@@ -52,7 +53,7 @@ impl Parser<'_> {
         }
     }
 
-    unsafe fn is_array(&mut self, l: *mut lua_State) -> Result<bool, &'static str> {
+    unsafe fn is_array(&mut self, l: *mut lua_State) -> Result<bool, Flaw> {
         self.enter()?;
         // SAFETY: see `is_value`.
         unsafe {

@@ -1,6 +1,7 @@
 //! Reads JSON onto the Lua stack.
 
 use super::{EXACT, Step, room};
+use crate::json::Flaw;
 use mlua::ffi::*;
 use std::ffi::c_int;
 
@@ -42,11 +43,11 @@ impl<'a> Parser<'a> {
 
     pub(super) fn end(&mut self) -> Step {
         self.space();
-        if self.at == self.text.len() { Ok(()) } else { Err("text after the value") }
+        if self.at == self.text.len() { Ok(()) } else { Err(Flaw::TextAfter) }
     }
 
     pub(super) fn enter(&mut self) -> Step {
-        self.depth = self.depth.checked_sub(1).ok_or("nested too deeply")?;
+        self.depth = self.depth.checked_sub(1).ok_or(Flaw::TooDeep)?;
         self.at += 1;
         self.space();
         Ok(())
@@ -60,7 +61,7 @@ impl<'a> Parser<'a> {
 
     pub(super) fn literal(&mut self, word: &[u8]) -> Step {
         if !self.text[self.at..].starts_with(word) {
-            return Err("not a value");
+            return Err(Flaw::NoValue);
         }
         self.at += word.len();
         Ok(())
@@ -133,22 +134,22 @@ impl<'a> Parser<'a> {
     }
 
     /// A key and its colon.
-    pub(super) fn key(&mut self) -> Result<Text<'a>, &'static str> {
+    pub(super) fn key(&mut self) -> Result<Text<'a>, Flaw> {
         self.space();
         if self.peek() != b'"' {
-            return Err("a key is missing");
+            return Err(Flaw::NoKey);
         }
         let key = self.string()?;
         self.space();
         if self.peek() != b':' {
-            return Err("a colon is missing");
+            return Err(Flaw::NoColon);
         }
         self.at += 1;
         Ok(key)
     }
 
     /// After a member: whether another follows; stays before the closing bracket.
-    pub(super) fn more(&mut self, close: u8) -> Result<bool, &'static str> {
+    pub(super) fn more(&mut self, close: u8) -> Result<bool, Flaw> {
         self.space();
         match self.peek() {
             b',' => {
@@ -156,12 +157,12 @@ impl<'a> Parser<'a> {
                 Ok(true)
             }
             c if c == close => Ok(false),
-            _ if close == b']' => Err("a comma or ] is missing"),
-            _ => Err("a comma or } is missing"),
+            _ if close == b']' => Err(Flaw::ListGoesOn),
+            _ => Err(Flaw::ObjectGoesOn),
         }
     }
 
-    pub(super) fn number(&mut self) -> Result<f64, &'static str> {
+    pub(super) fn number(&mut self) -> Result<f64, Flaw> {
         let start = self.at;
         if self.peek() == b'-' {
             self.at += 1;
@@ -169,7 +170,7 @@ impl<'a> Parser<'a> {
         let digits = self.at;
         self.digits()?;
         if self.text[digits] == b'0' && self.at > digits + 1 {
-            return Err("a number with a leading zero");
+            return Err(Flaw::LeadingZero);
         }
         let mut is_integer = true;
         if self.peek() == b'.' {
@@ -185,13 +186,13 @@ impl<'a> Parser<'a> {
             }
             self.digits()?;
         }
-        let token = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| "not a number")?;
+        let token = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Flaw::NoValue)?;
         if is_integer && self.inexact.is_none() && self.at - digits > 15 {
             let magnitude = token.trim_start_matches('-').parse().unwrap_or(u64::MAX);
             self.inexact = (magnitude > EXACT).then_some(start);
         }
-        let number: f64 = token.parse().map_err(|_| "not a number")?;
-        if number.is_finite() { Ok(number) } else { Err("a number out of range") }
+        let number: f64 = token.parse().map_err(|_| Flaw::NoValue)?;
+        if number.is_finite() { Ok(number) } else { Err(Flaw::OutOfRange) }
     }
 
     fn digits(&mut self) -> Step {
@@ -199,10 +200,10 @@ impl<'a> Parser<'a> {
         while self.peek().is_ascii_digit() {
             self.at += 1;
         }
-        if self.at > start { Ok(()) } else { Err("not a value") }
+        if self.at > start { Ok(()) } else { Err(Flaw::NoValue) }
     }
 
-    pub(super) fn string(&mut self) -> Result<Text<'a>, &'static str> {
+    pub(super) fn string(&mut self) -> Result<Text<'a>, Flaw> {
         self.at += 1;
         let start = self.at;
         self.plain()?;
@@ -227,11 +228,11 @@ impl<'a> Parser<'a> {
         while let Some(c) = self.text.get(self.at) {
             match c {
                 b'"' | b'\\' => return Ok(()),
-                0..=0x1f => return Err("a control character in a string"),
+                0..=0x1f => return Err(Flaw::ControlCharacter),
                 _ => self.at += 1,
             }
         }
-        Err("a string without end")
+        Err(Flaw::EndlessString)
     }
 
     fn escape(&mut self, out: &mut Vec<u8>) -> Step {
@@ -249,30 +250,29 @@ impl<'a> Parser<'a> {
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 return Ok(());
             }
-            _ => return Err("not an escape"),
+            _ => return Err(Flaw::NoEscape),
         });
         Ok(())
     }
 
-    fn unicode(&mut self) -> Result<char, &'static str> {
+    fn unicode(&mut self) -> Result<char, Flaw> {
         let high = self.hex()?;
         let code = if (0xd800..0xdc00).contains(&high) && self.text[self.at..].starts_with(b"\\u") {
             self.at += 2;
             let low = self.hex()?;
             if !(0xdc00..0xe000).contains(&low) {
-                return Err("half a surrogate pair");
+                return Err(Flaw::HalfPair);
             }
             0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
         } else {
             high
         };
-        char::from_u32(code).ok_or("half a surrogate pair")
+        char::from_u32(code).ok_or(Flaw::HalfPair)
     }
 
-    fn hex(&mut self) -> Result<u32, &'static str> {
-        const NO: &str = "not four hexadecimal digits";
-        let digits = self.text.get(self.at..self.at + 4).ok_or(NO)?;
+    fn hex(&mut self) -> Result<u32, Flaw> {
+        let digits = self.text.get(self.at..self.at + 4).ok_or(Flaw::NoHex)?;
         self.at += 4;
-        digits.iter().try_fold(0, |n, d| Ok(n * 16 + char::from(*d).to_digit(16).ok_or(NO)?))
+        digits.iter().try_fold(0, |n, d| Ok(n * 16 + char::from(*d).to_digit(16).ok_or(Flaw::NoHex)?))
     }
 }

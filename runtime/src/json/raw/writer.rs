@@ -2,7 +2,7 @@
 
 use super::parser::Parser;
 use super::{EXACT, is_list, is_null, room, string_at};
-use crate::json::{Cjson, MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
+use crate::json::{Cjson, Formless, MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
 use mlua::ffi::*;
 use std::ffi::c_int;
 
@@ -32,7 +32,7 @@ impl Writer<'_> {
                 LUA_TTABLE => return self.table(l, depth),
                 other => {
                     let name = std::ffi::CStr::from_ptr(lua_typename(l, other)).to_string_lossy();
-                    return Err(WriteError::new(format!("a {name} has no JSON form")));
+                    return Err(Formless::Type(name.into_owned()).into());
                 }
             }
         }
@@ -41,7 +41,7 @@ impl Writer<'_> {
 
     fn number(&mut self, number: f64) -> Written {
         if !number.is_finite() {
-            return Err(WriteError::new("a number must not be NaN or infinite"));
+            return Err(Formless::NotFinite.into());
         }
         let is_negative_zero = number == 0.0 && number.is_sign_negative();
         if number.fract() == 0.0 && number.abs() <= EXACT as f64 && !is_negative_zero {
@@ -55,24 +55,22 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, bytes: &[u8]) -> Written {
-        let text = std::str::from_utf8(bytes).map_err(|_| WriteError::new("a string that is not UTF-8"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Formless::NotUtf8)?;
         write_string(text, self.out);
         Ok(())
     }
 
     unsafe fn table(&mut self, l: *mut lua_State, depth: u32) -> Written {
         if depth == 0 {
-            return Err(WriteError::new(format!(
-                "nested deeper than {MAX_DEPTH} (or a table that holds itself)"
-            )));
+            return Err(Formless::TooDeep.into());
         }
         // tables that share tables are written out each time: a few of them can be more than any memory holds
         if self.out.len() > MAX_BYTES {
-            return Err(WriteError::new(format!("more than {MAX_BYTES} bytes of JSON")));
+            return Err(Formless::TooLong.into());
         }
         // SAFETY: `room` covers a key, a value and scratch; the iteration pops what it pushed.
         unsafe {
-            room(l).map_err(WriteError::new)?;
+            room(l).map_err(|_| Formless::StackFull)?;
             if self.source(l) {
                 return Ok(());
             }
@@ -150,20 +148,13 @@ impl Writer<'_> {
                 return self.list(l, keys.max, depth);
             }
             match self.style {
-                Style::Strict if is_list => Err(WriteError::new(format!(
-                    "a list with holes: {} of {} items; use json.null",
-                    keys.numbers, keys.max
-                ))),
-                Style::Strict => Err(WriteError::new(
-                    "a table is a list (keys 1…n) or an object (keys that are text), not a mixture; write [tostring(id)]",
-                )),
-                Style::Cjson(_) if keys.has_strange => {
-                    Err(WriteError::new("table key must be a number or string"))
+                Style::Strict if is_list => {
+                    Err(Formless::Holes { items: keys.numbers, length: keys.max }.into())
                 }
+                Style::Strict => Err(Formless::Mixture.into()),
+                Style::Cjson(_) if keys.has_strange => Err(Formless::StrangeKey.into()),
                 Style::Cjson(cjson) if is_list && !keys.is_too_sparse(cjson) => self.list(l, keys.max, depth),
-                Style::Cjson(cjson) if is_list && !cjson.converts_sparse => {
-                    Err(WriteError::new("Cannot serialise table: excessively sparse array"))
-                }
+                Style::Cjson(cjson) if is_list && !cjson.converts_sparse => Err(Formless::TooSparse.into()),
                 Style::Cjson(_) => self.mixed(l, depth),
             }
         }

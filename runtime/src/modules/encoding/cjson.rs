@@ -1,7 +1,7 @@
 //! `cjson` with the texts of lua-cjson, which code matches on, and with what can be set of it: by each function for
 //! itself, where the original sets it for all.
 
-use crate::json::{Cjson, MAX_DEPTH, ParseError, Style};
+use crate::json::{Cjson, Flaw, Formless, MAX_DEPTH, ParseError, Style};
 use crate::modules::Registry;
 use crate::run::Run;
 use mlua::Value;
@@ -56,39 +56,35 @@ fn set(run: &Run, change: impl FnOnce(&mut Cjson)) -> Cjson {
 }
 
 /// The original's words.
-fn encode_error(reason: &str) -> String {
-    let kind = reason.strip_prefix("a ").and_then(|rest| rest.strip_suffix(" has no JSON form"));
-    match (kind, reason) {
-        (Some(kind), _) => format!("Cannot serialise {kind}: type not supported"),
-        (_, "a number must not be NaN or infinite") => {
-            "Cannot serialise number: must not be NaN or Infinity".to_owned()
-        }
-        (_, "table key must be a number or string") => format!("Cannot serialise table: {reason}"),
-        _ if reason.starts_with("nested deeper") => {
-            format!("Cannot serialise, excessive depth ({})", MAX_DEPTH + 1)
-        }
-        _ => reason.to_owned(),
+fn encode_error(reason: &Formless) -> String {
+    match reason {
+        Formless::Type(kind) => format!("Cannot serialise {kind}: type not supported"),
+        Formless::NotFinite => "Cannot serialise number: must not be NaN or Infinity".to_owned(),
+        Formless::StrangeKey => format!("Cannot serialise table: {reason}"),
+        Formless::TooDeep => format!("Cannot serialise, excessive depth ({})", MAX_DEPTH + 1),
+        _ => reason.to_string(),
     }
 }
 
 /// `Expected value but found invalid token at character 1`.
 fn decode_error(error: &ParseError, text: &[u8]) -> String {
     let expected = match error.reason {
-        "a key is missing" => "object key string",
-        "a colon is missing" => "colon",
-        "a comma or ] is missing" => "comma or array end",
-        "a comma or } is missing" => "comma or object end",
-        "text after the value" => "the end",
-        reason if reason.starts_with("nested deeper") => {
-            return format!("Found too many nested data structures ({})", MAX_DEPTH + 1);
+        Flaw::NoKey => "object key string",
+        Flaw::NoColon => "colon",
+        Flaw::ListGoesOn => "comma or array end",
+        Flaw::ObjectGoesOn => "comma or object end",
+        Flaw::TextAfter => "the end",
+        Flaw::TooDeep => {
+            let (depth, character) = (MAX_DEPTH + 1, error.at + 1);
+            return format!("Found too many nested data structures ({depth}) at character {character}");
         }
         _ => "value",
     };
     let found = match (error.reason, text.get(error.at)) {
-        ("a string without end" | "a control character in a string", _) => "unexpected end of string",
-        ("not an escape", _) => "invalid escape code",
-        ("half a surrogate pair", _) => "invalid unicode escape code",
-        ("a number with a leading zero" | "a number out of range", _) => "invalid number",
+        (Flaw::EndlessString | Flaw::ControlCharacter, _) => "unexpected end of string",
+        (Flaw::NoEscape, _) => "invalid escape code",
+        (Flaw::HalfPair | Flaw::NoHex, _) => "invalid unicode escape code",
+        (Flaw::LeadingZero | Flaw::OutOfRange, _) => "invalid number",
         (_, None) => "T_END",
         (_, Some(b'{')) => "T_OBJ_BEGIN",
         (_, Some(b'}')) => "T_OBJ_END",
