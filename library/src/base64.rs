@@ -30,8 +30,5 @@ pub(crate) async fn decode(
     s: LuaString,
     decode: impl FnOnce(&[u8]) -> Result<Vec<u8>, DecodeError> + Send + 'static,
 ) -> Done<Result<LuaString, String>> {
-    match call.apart(&s, decode).await? {
-        Ok(bytes) => Ok(Ok(call.text(bytes)?)),
-        Err(error) => Ok(Err(error.to_string())),
-    }
+    call.text_or(call.apart(&s, decode).await?)
 }

@@ -86,6 +86,20 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     }
 }
 
+/// Refuses a table with a name that is no option.
+pub(crate) fn only_options(options: &Table, names: &[&str]) -> Done<()> {
+    for pair in options.pairs::<Value, Value>() {
+        let name = match pair?.0 {
+            Value::String(name) => name.to_string_lossy(),
+            other => return misuse(format!("an option's name is text, got {}", other.type_name())),
+        };
+        if !names.contains(&name.as_str()) {
+            return misuse(format!("there is no option {name:?}; there are {}", names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
 /// One call of a function.
 #[derive(Clone)]
 pub struct Call {
@@ -111,6 +125,17 @@ impl Call {
         let bytes = bytes.as_ref();
         self.reserve(bytes.len())?;
         Ok(self.lua.create_string(bytes)?)
+    }
+
+    /// A string of these bytes, or why there are none.
+    ///
+    /// # Errors
+    /// As [`Call::text`].
+    pub fn text_or(&self, done: Result<impl AsRef<[u8]>, impl ToString>) -> Done<Result<LuaString, String>> {
+        match done {
+            Ok(bytes) => self.text(bytes).map(Ok),
+            Err(error) => Ok(Err(error.to_string())),
+        }
     }
 
     /// A new list: it is `[]` in JSON even when it is empty.
@@ -158,6 +183,18 @@ impl Call {
         }
         let bytes = s.as_bytes().to_vec();
         self.off_thread(move || work(&bytes)).await
+    }
+
+    /// Works here, or on another thread if the work is long.
+    ///
+    /// # Errors
+    /// The work panicked.
+    pub async fn apart_if<T: Send + 'static>(
+        &self,
+        is_long: bool,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Done<T> {
+        if is_long { self.off_thread(work).await } else { Ok(work()) }
     }
 
     /// Works on another thread, for what would keep the reactor waiting; its time counts as the invocation's.

@@ -36,6 +36,6 @@ pub(crate) async fn write(
     let json = call.around.write_json(&value)?.or_else(misuse)?;
     let is_long = json.len() > FEW;
     let work = move || serde_json::from_slice(&json).map_err(|error| error.to_string()).and_then(write);
-    let text = if is_long { call.off_thread(work).await? } else { work() };
+    let text = call.apart_if(is_long, work).await?;
     text.map_or_else(misuse, |text| call.text(text))
 }

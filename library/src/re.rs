@@ -136,14 +136,10 @@ async fn searched<T: Send + 'static>(
     let pattern = call.services().patterns.compiled(pattern).map_err(Fault::Misuse)?;
     let length = s.as_bytes().len();
     let (near, longest) = TEXTS[pattern.size];
-    if length <= near {
-        return Ok(search(&pattern.regex, &s.as_bytes()));
-    }
     if length > longest {
         return misuse(format!("a text of {length} bytes; with this pattern the limit is {longest}"));
     }
-    let bytes = s.as_bytes().to_vec();
-    call.off_thread(move || search(&pattern.regex, &bytes)).await
+    call.apart_beyond(near, s, move |bytes| search(&pattern.regex, bytes)).await
 }
 
 /// Matches, their groups one after the other.

@@ -2,11 +2,9 @@
 
 use crate::call::{Call, Done, misuse};
 use crate::registry::Registry;
+use crate::url::UNRESERVED;
 use mlua::{LuaString, Table, Value};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
-/// What stays as it is in one segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+use percent_encoding::utf8_percent_encode;
 
 pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add("match", |_, (path, pattern): (String, String)| Ok(params(&path, &pattern).is_some()))?;
@@ -70,5 +68,5 @@ fn path(call: &Call, pattern: &str, params: Option<&Table>) -> Done<LuaString> {
 }
 
 fn escaped(segment: &str) -> String {
-    utf8_percent_encode(segment, SEGMENT).to_string()
+    utf8_percent_encode(segment, UNRESERVED).to_string()
 }

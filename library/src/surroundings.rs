@@ -39,9 +39,6 @@ pub trait Surroundings {
     /// The real clock, from 1970, UTC.
     fn wall(&self) -> Duration;
 
-    /// What is left of the invocation's time.
-    fn left(&self) -> Duration;
-
     /// Random bytes of the invocation's source: in a trigger the same for each run of its event, unless the
     /// configuration says otherwise. Not for secrets.
     fn fill_random(&self, bytes: &mut [u8]);

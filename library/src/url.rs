@@ -9,14 +9,13 @@ use std::borrow::Cow;
 /// Longer texts are no addresses.
 const LONGEST: usize = 64 << 10;
 
+/// What stays as it is wherever it stands (RFC 3986, 2.3).
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// What stays as it is in a query, as in Go; a blank becomes `+`.
-const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b' ');
+const QUERY: &AsciiSet = &UNRESERVED.remove(b' ');
 /// What stays as it is in a path.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~')
+const PATH: &AsciiSet = &UNRESERVED
     .remove(b'/')
     .remove(b':')
     .remove(b'@')
@@ -38,10 +37,7 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         call.text(text)
     })?;
     to.add_later("decode", |call: Call, s: LuaString| async move {
-        match call.apart(&s, |s| decode(s, true)).await? {
-            Ok(text) => Ok(Ok(call.text(text)?)),
-            Err(error) => Ok(Err(error)),
-        }
+        call.text_or(call.apart(&s, |s| decode(s, true)).await?)
     })?;
     to.add_later("parse", |call: Call, s: LuaString| async move {
         match Parts::of(&s.as_bytes()) {
@@ -52,11 +48,7 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     to.add("build", |call, parts: Table| build(call, &parts))?;
     to.add("join", |call, (base, reference): (LuaString, LuaString)| {
         let (base, reference) = (base.to_string_lossy(), reference.to_string_lossy());
-        let joined = url::Url::parse(&base).and_then(|base| base.join(&reference));
-        match joined {
-            Ok(url) => Ok(Ok(call.text(url.as_str())?)),
-            Err(error) => Ok(Err(error.to_string())),
-        }
+        call.text_or(url::Url::parse(&base).and_then(|base| base.join(&reference)).map(String::from))
     })?;
     to.add("query", |call, fields: Table| {
         let query = query(&fields)?;
@@ -221,19 +213,12 @@ fn query(fields: &Table) -> Done<String> {
     named.sort_by(|a, b| a.0.cmp(&b.0));
     let mut pairs = Vec::new();
     for (name, value) in named {
-        match value {
-            Value::Table(list) => {
-                for value in list.sequence_values::<Value>() {
-                    pairs.push(format!(
-                        "{}={}",
-                        encode(&name),
-                        encode(&shown("a value of the query", &value?)?)
-                    ));
-                }
-            }
-            value => {
-                pairs.push(format!("{}={}", encode(&name), encode(&shown("a value of the query", &value)?)))
-            }
+        let values = match value {
+            Value::Table(list) => list.sequence_values().collect::<mlua::Result<Vec<_>>>()?,
+            value => vec![value],
+        };
+        for value in values {
+            pairs.push(format!("{}={}", encode(&name), encode(&shown("a value of the query", &value)?)));
         }
     }
     Ok(pairs.join("&"))

@@ -44,14 +44,6 @@ async fn hashed(
     call.text(HEXLOWER.encode(&hash))
 }
 
-/// Bytes, or `nil` and why there are none.
-fn bytes_or(call: &Call, done: Result<Vec<u8>, impl ToString>) -> Done<Result<LuaString, String>> {
-    match done {
-        Ok(bytes) => Ok(Ok(call.text(bytes)?)),
-        Err(error) => Ok(Err(error.to_string())),
-    }
-}
-
 fn install_sealing(to: &Registry<'_>) -> mlua::Result<()> {
     type Sealing = (LuaString, LuaString, Option<LuaString>);
     let also = |also: Option<LuaString>| also.map(|s| s.as_bytes().to_vec()).unwrap_or_default();
@@ -65,7 +57,7 @@ fn install_sealing(to: &Registry<'_>) -> mlua::Result<()> {
         match call.apart(&sealed, move |sealed| seal::open(&key, sealed, &also)).await? {
             Ok(text) => {
                 let refused = "it was sealed with another key, or changed";
-                bytes_or(&call, text.ok_or(refused))
+                call.text_or(text.ok_or(refused))
             }
             Err(error) => misuse(error.to_string()),
         }
@@ -95,8 +87,7 @@ fn install_signing(to: &Registry<'_>) -> mlua::Result<()> {
                 let sign = move || PrivateKey::read(&key)?.sign(scheme, &message);
                 // RSA takes milliseconds
                 let is_slow = !matches!(scheme, Scheme::Ed25519);
-                let signed = if is_slow { call.off_thread(sign).await? } else { sign() };
-                bytes_or(&call, signed)
+                call.text_or(call.apart_if(is_slow, sign).await?)
             },
         )?;
         type Verifying = (LuaString, LuaString, LuaString, Option<Table>);

@@ -1,7 +1,7 @@
 //! What a function asks for, as a request.
 
 use super::{HttpError, HttpRequest};
-use crate::call::{Call, Done, misuse};
+use crate::call::{self, Call, Done, misuse, only_options};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -32,7 +32,7 @@ pub(super) fn request(call: &Call, asked: Asked, limit: usize) -> Done<Result<Ht
         Err(error) => return Ok(Err(error)),
     };
     let Some(options) = asked.options else { return Ok(Ok(request)) };
-    check_names(&options)?;
+    only_options(&options, &OPTIONS)?;
     if let Some(headers) = table(&options, "headers")? {
         read_headers(&headers, &mut request.headers)?;
     }
@@ -65,19 +65,6 @@ pub(super) fn request(call: &Call, asked: Asked, limit: usize) -> Done<Result<Ht
     Ok(Ok(request))
 }
 
-fn check_names(options: &Table) -> Done<()> {
-    for pair in options.pairs::<Value, Value>() {
-        let name = match pair?.0 {
-            Value::String(name) => name.to_string_lossy(),
-            other => format!("{other:?}"),
-        };
-        if !OPTIONS.contains(&name.as_str()) {
-            return misuse(format!("there is no option {name:?}; there are {}", OPTIONS[..9].join(", ")));
-        }
-    }
-    Ok(())
-}
-
 fn table(options: &Table, name: &str) -> Done<Option<Table>> {
     match options.raw_get(name)? {
         Value::Nil => Ok(None),
@@ -88,8 +75,7 @@ fn table(options: &Table, name: &str) -> Done<Option<Table>> {
 
 fn number(options: &Table, name: &str) -> Done<Option<f64>> {
     let value: Value = options.raw_get(name)?;
-    let number = value.as_f64().or_else(|| value.as_i64().map(|n| n as f64));
-    match (value, number) {
+    match (&value, call::number(&value)) {
         (Value::Nil, _) => Ok(None),
         (_, Some(n)) if n >= 0.0 && n.fract() == 0.0 => Ok(Some(n)),
         _ => misuse(format!("`{name}` is a whole number from 0")),
@@ -172,8 +158,7 @@ fn read_body(call: &Call, options: &Table, request: &mut HttpRequest) -> Done<()
 /// A number of seconds, or `"30s"`.
 fn read_timeout(options: &Table) -> Done<Option<Duration>> {
     let value: Value = options.raw_get("timeout")?;
-    let seconds = value.as_f64().or_else(|| value.as_i64().map(|n| n as f64));
-    let timeout = match (&value, seconds) {
+    let timeout = match (&value, call::number(&value)) {
         (Value::Nil, _) => return Ok(None),
         (Value::String(text), _) => weir_schema::parse_duration(&text.to_string_lossy()).ok(),
         (_, Some(seconds)) => Duration::try_from_secs_f64(seconds).ok(),

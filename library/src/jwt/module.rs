@@ -1,7 +1,7 @@
 //! `jwt`: tokens, as functions make and verify them.
 
 use super::{Algorithm, Jwks, Key, Rules, Token, sign};
-use crate::call::{Call, Done, misuse};
+use crate::call::{Call, Done, misuse, only_options};
 use crate::crypto::Scheme;
 use crate::registry::Registry;
 use mlua::{IntoLua as _, LuaString, Table, Value};
@@ -51,7 +51,7 @@ async fn sign_claims(
     let is_slow =
         matches!(Algorithm::named(&name), Some(Algorithm::Pair(Scheme::Rsa(_) | Scheme::RsaPss(_))));
     let signing = move || sign(claims.as_bytes(), &key, &name, header);
-    if is_slow { call.off_thread(signing).await } else { Ok(signing()) }
+    call.apart_if(is_slow, signing).await
 }
 
 /// A Lua table as a JSON object.
@@ -131,12 +131,7 @@ fn read_rules(call: &Call, options: Option<Table>) -> Done<(Vec<String>, Rules)>
     let mut rules = Rules { now: call.around.wall().as_secs_f64(), ..Rules::default() };
     let Some(options) = options else { return Ok((Vec::new(), rules)) };
     const NAMES: [&str; 6] = ["algorithms", "issuer", "audience", "subject", "leeway", "require"];
-    for pair in options.pairs::<String, Value>() {
-        let (name, _) = pair?;
-        if !NAMES.contains(&name.as_str()) {
-            return misuse(format!("there is no option {name:?}; there are {}", NAMES.join(", ")));
-        }
-    }
+    only_options(&options, &NAMES)?;
     rules.leeway = options.raw_get::<Option<f64>>("leeway")?.unwrap_or(0.0);
     rules.issuer = texts(&options, "issuer")?;
     rules.audience = texts(&options, "audience")?;

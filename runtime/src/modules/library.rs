@@ -41,10 +41,6 @@ impl Surroundings for Call {
         self.run.host.wall()
     }
 
-    fn left(&self) -> Duration {
-        self.run.left()
-    }
-
     fn fill_random(&self, bytes: &mut [u8]) {
         self.run.draw(&self.shared.chance, |chance| chance.fill(bytes));
     }
