@@ -126,15 +126,23 @@ impl Call {
         answer: Answer<Result<T, HostError>>,
         go_on: impl FnOnce(&Self, T) -> mlua::Result<Answered> + 'static,
     ) -> mlua::Result<Answered> {
-        let settle = |call: &Self, result| match result {
+        self.then(answer, |call, result| match result {
             Ok(value) => go_on(call, value),
             Err(error) => call.run.doom_by_host(&call.lua, &error),
-        };
+        })
+    }
+
+    /// Goes on with an answer, now or later.
+    fn then<T: 'static>(
+        &self,
+        answer: Answer<T>,
+        go_on: impl FnOnce(&Self, T) -> mlua::Result<Answered> + 'static,
+    ) -> mlua::Result<Answered> {
         match answer {
-            Answer::Now(result) => settle(self, result),
+            Answer::Now(result) => go_on(self, result),
             Answer::Later(future) => {
                 let call = self.clone();
-                Ok(Answered::Later(Box::pin(async move { settle(&call, future.await) })))
+                Ok(Answered::Later(Box::pin(async move { go_on(&call, future.await) })))
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Call, Registry};
 use crate::json::Style;
 use crate::run::Answered;
-use crate::{Answer, FailureKind, interrupt};
+use crate::{FailureKind, interrupt};
 use bytes::Bytes;
 use mlua::Value;
 
@@ -35,13 +35,7 @@ fn ask(call: &Call, what: &str, args: &Value) -> mlua::Result<Answered> {
         Ok(json) => Bytes::from(json),
         Err(error) => return call.raise(format!("{what}: {error}")),
     };
-    match call.run.host.ask(what, args) {
-        Answer::Now(answer) => take(call, answer),
-        Answer::Later(future) => {
-            let call = call.clone();
-            Ok(Answered::Later(Box::pin(async move { take(&call, future.await) })))
-        }
-    }
+    call.then(call.run.host.ask(what, args), take)
 }
 
 fn take(call: &Call, answer: Result<Bytes, String>) -> mlua::Result<Answered> {
