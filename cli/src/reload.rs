@@ -2,19 +2,14 @@
 
 use crate::node::{self, Node, load};
 use crate::project::{CONFIG, Project};
-use crate::watching::Watching;
+use crate::watching::{self, Changes, Watching};
 use anyhow::Context as _;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use weir_gateway::Router;
 use weir_runtime::{Code, Session};
 use weir_triggers::Triggers;
-
-/// A save comes as several events: what comes within this time is one.
-pub(crate) const SETTLE: Duration = Duration::from_millis(15);
 
 struct Reloader {
     project: Project,
@@ -34,16 +29,7 @@ pub(crate) fn watch(
     poll: bool,
     reopen: impl Fn() -> anyhow::Result<Project> + Send + 'static,
 ) -> anyhow::Result<Watching> {
-    let (sender, changes) = sync_channel(256);
-    let told = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|e| !e.kind.is_access()) {
-            // full: a reload is due anyway
-            sender.try_send(()).ok();
-        }
-    };
-    let folders = ["app", "lib", "templates", "config"].map(|f| project.root.join(f));
-    let folders: Vec<_> = folders.into_iter().filter(|f| f.is_dir()).collect();
-    let watching = Watching::start(&folders, poll, told)?;
+    let (watching, changes) = watching::watch(&project.root, &["app", "lib", "templates", "config"], poll)?;
     let reloader = Reloader {
         project,
         reopen: Box::new(reopen),
@@ -62,18 +48,11 @@ pub(crate) fn watch(
 }
 
 impl Reloader {
-    fn run(mut self, changes: &Receiver<()>) {
+    fn run(mut self, changes: &Changes) {
         let mut text = self.project.text.clone();
         // what was saved before the watch began
         self.look(&mut text);
-        while changes.recv().is_ok() {
-            loop {
-                match changes.recv_timeout(SETTLE) {
-                    Ok(()) => {}
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            }
+        while changes.wait() {
             self.look(&mut text);
         }
     }

@@ -11,14 +11,13 @@ use crate::args::{Global, Test};
 use crate::node::{load, worker_options};
 use crate::output;
 use crate::project::Project;
-use crate::watching::Watching;
+use crate::watching::{self, Changes};
 use crate::worker::STACK;
 use answers::Answers;
 use anyhow::{Context as _, bail};
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use suite::{End, LIBRARY, Planned, Ran};
 use tokio::task::LocalSet;
 use weir_config::Flags;
@@ -29,15 +28,14 @@ use world::Ground;
 /// Runs the tests once, or again and again as files change.
 pub(crate) async fn run(global: &Global, test: &Test) -> anyhow::Result<ExitCode> {
     let project = open(global)?;
-    let folders = ["app", "lib", "config", "test"].map(|f| project.root.join(f));
     let (global, test) = (global.clone(), test.clone());
     // functions need the stack that a server's workers have
     let thread = std::thread::Builder::new().name("tests".into()).stack_size(STACK);
     let thread = thread.spawn(move || match test.watch {
         false => run_once(project, &test),
         true => {
-            let folders: Vec<_> = folders.into_iter().filter(|f| f.is_dir()).collect();
-            let (watching, changes) = watch(&folders)?;
+            let folders = ["app", "lib", "templates", "config", "test"];
+            let (watching, changes) = watching::watch(&project.root, &folders, false)?;
             let again = run_again(&global, &test, &changes);
             drop(watching);
             again
@@ -52,19 +50,8 @@ fn open(global: &Global) -> anyhow::Result<Project> {
     Project::of_command(global, None, &Flags::default())
 }
 
-fn watch(folders: &[std::path::PathBuf]) -> anyhow::Result<(Watching, Receiver<()>)> {
-    let (sender, changes) = sync_channel(1);
-    let told = move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|e| !e.kind.is_access()) {
-            // full: another run is due anyway
-            sender.try_send(()).ok();
-        }
-    };
-    Ok((Watching::start(folders, false, told)?, changes))
-}
-
 /// Ends when the process does.
-fn run_again(global: &Global, test: &Test, changes: &Receiver<()>) -> anyhow::Result<ExitCode> {
+fn run_again(global: &Global, test: &Test, changes: &Changes) -> anyhow::Result<ExitCode> {
     loop {
         // a mistake in the configuration is one more thing to mend
         match open(global).and_then(|project| run_once(project, test)) {
@@ -72,9 +59,9 @@ fn run_again(global: &Global, test: &Test, changes: &Receiver<()>) -> anyhow::Re
             Err(error) => crate::terminal::fail(&error),
         }
         crate::terminal::tell("waiting for changes");
-        changes.recv().context("watch the project")?;
-        // a save comes as several events
-        while changes.recv_timeout(crate::reload::SETTLE).is_ok() {}
+        if !changes.wait() {
+            bail!("the project is watched no more");
+        }
     }
 }
 

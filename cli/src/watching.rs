@@ -6,10 +6,48 @@
 use anyhow::Context as _;
 use notify::{Config, Event, PollWatcher, RecursiveMode, Watcher, recommended_watcher};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// How often folders are looked through.
 const POLL: Duration = Duration::from_millis(250);
+
+/// A save comes as several events: what comes within this time is one.
+const SETTLE: Duration = Duration::from_millis(15);
+
+/// Watches folders of a project for as long as the first of what it answers is there; the second tells of changes.
+pub(crate) fn watch(root: &Path, folders: &[&str], poll: bool) -> anyhow::Result<(Watching, Changes)> {
+    let (sender, receiver) = sync_channel(1);
+    let told = move |event: notify::Result<Event>| {
+        if event.is_ok_and(|e| !e.kind.is_access()) {
+            // full: the change is told of anyway
+            sender.try_send(()).ok();
+        }
+    };
+    let folders = folders.iter().map(|folder| root.join(folder)).filter(|folder| folder.is_dir());
+    let watching = Watching::start(&folders.collect::<Vec<_>>(), poll, told)?;
+    Ok((watching, Changes(receiver)))
+}
+
+/// Tells of changes, each time when they have settled.
+#[derive(Debug)]
+pub(crate) struct Changes(Receiver<()>);
+
+impl Changes {
+    /// Waits for the next; false when nobody watches any more.
+    pub(crate) fn wait(&self) -> bool {
+        if self.0.recv().is_err() {
+            return false;
+        }
+        loop {
+            match self.0.recv_timeout(SETTLE) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+            }
+        }
+    }
+}
 
 /// Watches until it is dropped.
 pub(crate) struct Watching(
@@ -24,7 +62,7 @@ impl std::fmt::Debug for Watching {
 
 impl Watching {
     /// Watches folders and what is in them; looks through them if `poll` says so or the system tells of no changes.
-    pub(crate) fn start(
+    fn start(
         folders: &[PathBuf],
         poll: bool,
         told: impl Fn(notify::Result<Event>) + Send + Clone + 'static,
