@@ -103,16 +103,24 @@ impl Server {
     /// # Errors
     /// What it said, if it failed.
     pub fn control(folder: &Path, arguments: &[&str]) -> Result<(), String> {
-        let programs = programs().ok_or("there is no PostgreSQL here")?;
+        let with = [&["-D", "data", "-l", "log", "-s", "-w"], arguments].concat();
+        let said = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+        Self::run(folder, "pg_ctl", &with).map_err(|why| format!("{why}\n{}", said()))
+    }
+
+    /// Runs a program of PostgreSQL's in the server's `folder`, as the user that the server runs as, to its end.
+    ///
+    /// # Errors
+    /// There is no such program, or it failed.
+    pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<(), String> {
+        let found = Self::program(program).ok_or_else(|| format!("there is no {program} here"))?;
         let owner = fs::metadata(folder).map_err(|e| e.to_string())?;
-        let log = folder.join("log");
-        let mut command = Command::new(programs.join("pg_ctl"));
-        command.arg("-D").arg(folder.join("data")).arg("-l").arg(&log).args(["-s", "-w"]).args(arguments);
+        let mut command = Command::new(found);
         // a server that it starts keeps what it is given
-        command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let ended = command.uid(owner.uid()).gid(owner.gid()).status().map_err(|e| e.to_string())?;
-        let said = || fs::read_to_string(&log).unwrap_or_default();
-        if ended.success() { Ok(()) } else { Err(format!("pg_ctl {arguments:?} failed:\n{}", said())) }
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let command = command.current_dir(folder).uid(owner.uid()).gid(owner.gid());
+        let ended = command.status().map_err(|e| e.to_string())?;
+        if ended.success() { Ok(()) } else { Err(format!("{program} {arguments:?} failed")) }
     }
 
     /// How it is connected to: `key=value …`.

@@ -2,6 +2,7 @@
 
 use super::groups::Member;
 use super::nodes::{Nodes, PATIENCE};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -89,15 +90,95 @@ async fn refusal(f: &Fixture) -> String {
     timeout(PATIENCE, refused).await.expect("it looks")
 }
 
+/// A replica that streams from the server, and lags when it takes its place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_failover_to_a_replica_that_lagged_a_process_that_knows_more_does_not_go_on() {
+    let folder = folder().expect("a folder is made");
+    let server = Server::start(&folder, "").expect("a server starts");
+    let f = open(&server).await;
+    let at = f.partition().await;
+    f.append(at, &["a"]).await;
+    let replica = Replica::of(&server, &folder);
+    replica.until_it_has_what(&server).await;
+    replica.stop();
+    f.append(at, &["b"]).await;
+    replica.takes_over();
+    let said = refusal(&f).await;
+    assert!(said.contains("a replica that lacked the last commits"), "{said}");
+    let anew = open(&server).await;
+    assert_eq!(offsets(&anew.append(at, &["b again"]).await), [1]);
+}
+
+async fn open(server: &Server) -> Fixture {
+    let clock = Arc::new(ManualClock::default());
+    let driver = Driver::Postgres(PostgresOptions::new(server.conn()));
+    let log = weir_log::open(LogConfig { driver, app: None, clock: clock.clone() }).await.expect("opened");
+    Fixture::new(log, clock, ())
+}
+
+/// A replica of the server in `folder`, in the folder `replica` there.
+struct Replica<'f> {
+    folder: &'f Path,
+}
+
+impl<'f> Replica<'f> {
+    fn of(server: &Server, folder: &'f Path) -> Self {
+        let copy = ["-d", server.conn(), "-D", "replica", "-R", "-c", "fast", "--no-sync"];
+        Server::run(folder, "pg_basebackup", &copy).unwrap_or_else(|why| panic!("{why}"));
+        let replica = Self { folder };
+        let apart = format!(
+            "-c listen_addresses= -c fsync=off -c max_connections=400 \
+            -c max_locks_per_transaction=256 -c unix_socket_directories='{}'",
+            replica.place()
+        );
+        replica.control(&["-o", &apart, "start"]);
+        replica
+    }
+
+    fn place(&self) -> String {
+        self.folder.join("replica").display().to_string()
+    }
+
+    fn control(&self, arguments: &[&str]) {
+        let with = [&["-D", "replica", "-l", "replica.log", "-s", "-w"], arguments].concat();
+        let said = || std::fs::read_to_string(self.folder.join("replica.log")).unwrap_or_default();
+        Server::run(self.folder, "pg_ctl", &with).unwrap_or_else(|why| panic!("{why}\n{}", said()));
+    }
+
+    async fn until_it_has_what(&self, server: &Server) {
+        let asked = async |conn: &str, sql: &str| -> String {
+            let client = Server::connect_to(conn).await.expect("it takes connections");
+            client.query_one(sql, &[]).await.expect("it is SQL").get(0)
+        };
+        let written = asked(server.conn(), "SELECT pg_current_wal_lsn()::text").await;
+        let replayed = format!("SELECT (pg_last_wal_replay_lsn() >= '{written}')::text");
+        let conn = format!("host={} user=weir dbname=postgres", self.place());
+        let follows = async { while asked(&conn, &replayed).await != "true" {} };
+        timeout(PATIENCE, follows).await.expect("it follows");
+    }
+
+    fn stop(&self) {
+        self.control(&["stop", "-m", "fast"]);
+    }
+
+    /// The server is gone for good, and the replica, which has stopped, starts where clients look for it.
+    fn takes_over(&self) {
+        let (old, new) = (self.folder.join("data"), self.folder.join("replica"));
+        Server::control(self.folder, &["stop", "-m", "immediate"]).expect("it crashes");
+        std::fs::copy(old.join("postmaster.opts"), new.join("postmaster.opts")).expect("its options");
+        std::fs::rename(&old, self.folder.join("gone")).expect("it is gone");
+        std::fs::rename(&new, &old).expect("moved");
+        Server::control(self.folder, &["restart"]).expect("started");
+        Server::control(self.folder, &["promote"]).expect("promoted");
+    }
+}
+
 /// A server that becomes a replica, and is promoted: what it has is all there, but another might have lacked something.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_failover_partitions_are_taken_anew_and_what_was_begun_before_is_refused() {
     let folder = folder().expect("a folder is made");
     let server = Server::start(&folder, "").expect("a server starts");
-    let clock = Arc::new(ManualClock::default());
-    let driver = Driver::Postgres(PostgresOptions::new(server.conn()));
-    let log = weir_log::open(LogConfig { driver, app: None, clock: clock.clone() }).await.expect("opened");
-    let f = Fixture::new(log, clock, ());
+    let f = open(&server).await;
     let at = f.partition().await;
     f.append(at, &["a"]).await;
     let mut member = Member::join(f, &[at]).await;
