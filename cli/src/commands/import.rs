@@ -32,7 +32,15 @@ pub(super) async fn spacer(global: &Global, args: &Spacer) -> anyhow::Result<()>
     let mut progress = Moving::new();
     let imported = weir_log::import_spacer(&what, driver, writer, &mut |now| progress.show(now)).await;
     drop(progress);
-    let (imported, others) = imported?;
+    let (imported, others) = imported.map_err(|error| {
+        let breaks_off = error.is_retryable();
+        let error = anyhow::Error::from(error);
+        if breaks_off {
+            error.context("the import broke off; run it again, it goes on where it was")
+        } else {
+            error
+        }
+    })?;
     show(&what.group, &imported, global.json);
     for other in others.iter().filter(|_| args.topic.is_none()) {
         terminal::tell(&format!("Spacer's topic {other} is not in the configuration: left out"));

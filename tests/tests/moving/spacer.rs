@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use weir_log::conformance::places::Schema;
 use weir_log::conformance::server::Server;
-use weir_tests::{LogPlace, Sandbox};
+use weir_tests::{LogPlace, PATIENCE, Sandbox, eventually};
 
 weir_tests::on_each_log!(
     a_spacer_database_is_imported_and_only_what_it_has_not_handled_runs,
     an_import_that_was_killed_goes_on_and_brings_nothing_twice,
+    an_import_whose_source_ended_its_connection_says_so_and_goes_on_later,
 );
 
 /// Tables as Spacer makes them.
@@ -52,6 +53,14 @@ impl Spacer {
              FROM generate_series({from}, {to}) n WHERE n % 100 <> 0"
         ))
         .await;
+    }
+
+    /// What `sql` says of the others who read orders right now.
+    async fn of_readers(&self, sql: &str) -> i64 {
+        let readers = "FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+            WHERE l.relation = to_regclass('topic_orders') AND l.mode = 'AccessShareLock'
+              AND a.query LIKE '%created_at%' AND l.pid <> pg_backend_pid()";
+        self.client.query_one(&format!("SELECT {sql} {readers}"), &[]).await.expect("asked").get(0)
     }
 
     async fn handled(&self, up_to: u64) {
@@ -202,12 +211,7 @@ async fn an_import_that_was_killed_goes_on_and_brings_nothing_twice(log: LogPlac
     spacer.order(1, 40_000).await;
     spacer.handled(39_950).await;
     let import = ["import", "spacer", &spacer.conn(), "--topic", "orders", "--json"];
-    // the messages of the first step are read, and so it is at work
-    let lock = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-        WHERE l.relation = to_regclass('topic_orders') AND l.mode = 'AccessShareLock' AND a.query LIKE '%created_at%'
-          AND l.pid <> pg_backend_pid()";
-    let is_reading =
-        async || -> bool { spacer.client.query_one(lock, &[]).await.expect("asked").get::<_, i64>(0) > 0 };
+    let is_reading = async || spacer.of_readers("count(*)").await > 0;
     let mut kills = 0;
     while kills < 3 && kill_when(sandbox.begin(&import), is_reading).await {
         kills += 1;
@@ -215,6 +219,26 @@ async fn an_import_that_was_killed_goes_on_and_brings_nothing_twice(log: LogPlac
     // what is left may be too little for one more
     assert!(kills > 0, "the import was over before it could be killed");
     let done = line(sandbox.weir(&import).await);
+    has_all_orders(&sandbox, &done).await;
+}
+
+async fn an_import_whose_source_ended_its_connection_says_so_and_goes_on_later(log: LogPlace) {
+    let (spacer, sandbox) = (Spacer::new().await, shop(log));
+    spacer.order(1, 40_000).await;
+    spacer.handled(39_950).await;
+    let import = ["import", "spacer", &spacer.conn(), "--topic", "orders", "--json"];
+    let end =
+        eventually(PATIENCE, async || match spacer.of_readers("count(pg_terminate_backend(pid))").await {
+            0 => Err("nobody reads yet"),
+            _ => Ok(()),
+        });
+    let (ended, ()) = tokio::join!(sandbox.weir(&import), end);
+    fails_with(&ended, 1, &["run it again, it goes on where it was: read Spacer's database"]);
+    has_all_orders(&sandbox, &line(sandbox.weir(&import).await)).await;
+}
+
+/// What `done` tells of the last import, and the log.
+async fn has_all_orders(sandbox: &Sandbox, done: &Value) {
     let both = done["imported"].as_u64().zip(done["imported_before"].as_u64()).expect("numbers");
     assert_eq!((both.0 + both.1, &done["to_run"]), (39_600, &json!(49)));
     let events = sandbox.weir(&["events", "orders", "--json"]).await.succeeded().lines();
@@ -222,6 +246,6 @@ async fn an_import_that_was_killed_goes_on_and_brings_nothing_twice(log: LogPlac
         events.iter().map(|event| event["value"]["n"].as_u64().expect("a number")).collect();
     numbers.sort_unstable();
     assert_eq!(numbers, (1..40_000).filter(|n| n % 100 != 0).collect::<Vec<_>>());
-    serve(&sandbox).await;
-    assert_eq!(rows(&sandbox, "orders").await.len(), 49);
+    serve(sandbox).await;
+    assert_eq!(rows(sandbox, "orders").await.len(), 49);
 }
