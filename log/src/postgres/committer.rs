@@ -53,6 +53,31 @@ pub(super) struct Unsure {
     receipts: Receipts,
 }
 
+/// A batch that has come to its end. Who waits for it is told while the server works on the next one: neither waits
+/// for the other.
+#[derive(Default)]
+struct Ended {
+    batch: Waiting,
+    outcomes: Vec<Outcome>,
+}
+
+impl Ended {
+    /// As soon as the call that was made just before is on its way.
+    async fn tell_soon(self) {
+        if !self.batch.is_empty() {
+            tokio::task::yield_now().await;
+        }
+        self.tell();
+    }
+
+    fn tell(self) {
+        for ((_, done), outcome) in self.batch.into_iter().zip(self.outcomes) {
+            // whoever asked may have gone
+            drop(done.send(outcome));
+        }
+    }
+}
+
 /// What becomes of a member.
 enum Verdict {
     /// It was applied before.
@@ -68,16 +93,22 @@ impl Committer {
     /// Works until the log is closed or dropped, and everything enqueued is done.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut next = None;
+        let mut ended = Ended::default();
         loop {
-            let job = match next.take() {
+            let job = match next.take().or_else(|| jobs.try_recv().ok()) {
                 Some(job) => Some(job),
-                None => jobs.recv().await,
+                None => {
+                    std::mem::take(&mut ended).tell();
+                    jobs.recv().await
+                }
             };
             match job {
                 Some(Job::Commit(transaction, done)) => {
                     let (batch, other) = batch::gather(&mut jobs, transaction, done);
                     next = other;
-                    self.commit(batch).await;
+                    let before = std::mem::take(&mut ended);
+                    let (outcomes, ()) = tokio::join!(self.commit(&batch), before.tell_soon());
+                    ended = Ended { batch, outcomes };
                 }
                 Some(Job::Change(never)) => match never {},
                 Some(Job::Close) => jobs.close(),
@@ -97,24 +128,20 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self, batch: Waiting) {
-        let outcomes = match self.write(&batch).await {
+    async fn commit(&mut self, batch: &Waiting) -> Vec<Outcome> {
+        match self.write(batch).await {
             Ok(outcomes) => outcomes,
             Err(Broken::Before(error)) => {
                 // that the server does not answer is said already
                 if !error.is_retryable() {
                     tracing::warn!(%error, transactions = batch.len(), "a batch was not committed");
                 }
-                self.refuse(&batch, error)
+                self.refuse(batch, error)
             }
             Err(Broken::During(error)) => {
                 tracing::warn!(%error, transactions = batch.len(), "what became of a batch is not known");
-                self.refuse(&batch, error)
+                self.refuse(batch, error)
             }
-        };
-        for ((_, done), outcome) in batch.into_iter().zip(outcomes) {
-            // whoever asked may have gone
-            drop(done.send(outcome));
         }
     }
 
