@@ -191,9 +191,12 @@ impl<'a> Call<'a> {
             self.growth.0.push(growth.events.cast_signed());
             self.growth.1.push(growth.bytes.cast_signed());
         }
+        let is_divided = slots.len() > 1;
         for (event, place) in &plan.events {
-            self.slots.push(slots[&event.meta.at]);
-            self.places.push(place.cast_signed());
+            if is_divided {
+                self.slots.push(slots[&event.meta.at]);
+                self.places.push(place.cast_signed());
+            }
             self.event_keys.push(event.key());
             self.event_values.push(event.value());
             self.headers.push(event.headers_encoded());
