@@ -4,8 +4,8 @@
 .PHONY: help run test fmt lint bench bench-large bench-peers soak install require
 
 EXAMPLE ?= hello
-# Logs that the tests run on: sqlite, postgres, kafka (needs Java and Maven). What is not named is left out, and said so.
-export REQUIRE_BACKENDS ?= sqlite,postgres
+# Logs that the tests run on: sqlite, postgres, kafka (needs Java, Maven and kcat). What is not named is left out, and said so.
+export REQUIRE_BACKENDS ?= sqlite,postgres,kafka
 LEFT_OUT = $(foreach backend,postgres kafka,$(if $(findstring $(backend),$(REQUIRE_BACKENDS)),,$(backend)))
 CARGO ?= cargo
 SOAK_TABLE = $(TARGET_DIR)/soak.md
@@ -53,13 +53,14 @@ soak: require ## Faults under load and schedules, for long (SOAK_KILLS=200 SOAK_
 	$(CARGO) build --release --locked --package weir-cli
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_KILLS=$(or $(SOAK_KILLS),200) \
 		$(CARGO) test --locked --package weir-tests --test crash -- --nocapture
+	SOAK_KILLS=$(or $(SOAK_KILLS),200) $(CARGO) test --locked --package weir-log --test crash kafka
 	WEIR_SIM_SEEDS=$(or $(SOAK_SEEDS),200000) $(CARGO) test --release --locked --package weir-triggers \
 		--test simulation -- --include-ignored --nocapture --skip how_many
 	@rm -f "$(SOAK_TABLE)"
 	WEIR_BIN="$(TARGET_DIR)/release/weir" SOAK_FAULTS=full SOAK_TABLE="$(SOAK_TABLE)" \
-		$(CARGO) test --locked --package weir-tests --test postgres_faults -- --test-threads 1 $$([ "$$(id -u)" != 0 ] || echo --include-ignored)
+		$(CARGO) test --locked --package weir-tests --test postgres_faults --test kafka_faults --no-fail-fast -- --test-threads 1 $$([ "$$(id -u)" != 0 ] || echo --include-ignored)
 	@echo
-	@echo "| fault of PostgreSQL | nodes | times | acknowledged | not acknowledged | lost | doubled | recovery p50 | longest |"
+	@echo "| fault (of PostgreSQL, where nothing else is said) | nodes | times | acknowledged | not acknowledged | lost | doubled | recovery p50 | longest |"
 	@echo "|---|---|---|---|---|---|---|---|---|"
 	@cat "$(SOAK_TABLE)"
 

@@ -23,7 +23,7 @@ use weir_schema::{At, Offset};
 const WRITERS: u32 = 12;
 /// How often a process on a file is killed …
 const ROUNDS: u32 = 100;
-/// … and one on Kafka, where each round takes seconds.
+/// … and one on Kafka, where each round takes seconds; `SOAK_KILLS` says another (even) number.
 #[cfg(feature = "kafka")]
 const KAFKA_ROUNDS: u32 = 24;
 /// A kill only counts if at least so many commits a second are being acknowledged, in a file …
@@ -99,7 +99,10 @@ fn what_was_acknowledged_on_kafka_outlives_a_killed_process() {
     let (folder, prefix) = (tempfile::tempdir().expect("a folder is made"), Prefix::fresh());
     let kafka = Some((prefix.brokers().to_owned(), prefix.name().to_owned()));
     let place = Place { kafka, file: folder.path().join("store.db") };
-    assert!(kill_again_and_again(&place, KAFKA_ROUNDS) >= KAFKA_ROUNDS as usize * 15);
+    let said = std::env::var_os("SOAK_KILLS");
+    let said = said.map(|n| n.to_str().and_then(|n| n.parse().ok()).expect("SOAK_KILLS is a number"));
+    let rounds = said.unwrap_or(KAFKA_ROUNDS);
+    assert!(kill_again_and_again(&place, rounds) >= rounds as usize * 15);
 }
 
 /// The control: with what the relay records in Kafka gone, the same crash brings events twice.

@@ -1,5 +1,10 @@
 //! Random operations on a log and on one in memory, which is the model: the same outcome at every step.
 
+#[cfg(feature = "kafka")]
+mod model {
+    pub(super) mod dense;
+}
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::collections::HashMap;
@@ -109,16 +114,27 @@ struct Subject {
     members: HashMap<usize, Vec<(Membership, At, Epoch)>>,
     last: Vec<Arc<Transaction>>,
     next: u64,
-    /// Whether it tells what is so when a batch has ended, not when its member's turn came: both are right.
-    tells_late: bool,
+    tells: Tells,
+}
+
+/// When a log tells what is so to the members of a batch: all of them are right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tells {
+    /// When a member's turn comes.
+    InTurn,
+    /// When the batch has ended.
+    Late,
+    /// Likewise; and what can never succeed is refused beside the batch, so that a read of it may be stale or not yet.
+    #[cfg(feature = "kafka")]
+    Beside,
 }
 
 impl Subject {
-    async fn new(f: Fixture, tells_late: bool) -> Self {
+    async fn new(f: Fixture, tells: Tells) -> Self {
         for (name, partitions) in TOPICS {
             f.topic(name, partitions).await;
         }
-        Self { f, members: HashMap::new(), last: Vec::new(), next: 0, tells_late }
+        Self { f, members: HashMap::new(), last: Vec::new(), next: 0, tells }
     }
 
     async fn take(&mut self, step: &Step) -> String {
@@ -204,8 +220,8 @@ impl Subject {
             // some logs check these beside the committer, so the batch may or may not be there yet
             let outcome = commit.await;
             if !transaction.is_read_only() {
-                let is_vague = self.tells_late && self.last.len() > 1;
-                outcomes.push(outcome_of(outcome, is_vague));
+                let tells = if self.last.len() > 1 { self.tells } else { Tells::InTurn };
+                outcomes.push(outcome_of(outcome, tells));
             }
         }
         outcomes.join("; ")
@@ -310,9 +326,13 @@ fn told(result: &dyn std::fmt::Debug) -> String {
     format!("{result:?}")
 }
 
-fn outcome_of(outcome: Result<Receipt, CommitError>, is_vague: bool) -> String {
+fn outcome_of(outcome: Result<Receipt, CommitError>, tells: Tells) -> String {
     match outcome {
-        Err(CommitError::Conflict { .. }) if is_vague => "Conflict".into(),
+        #[cfg(feature = "kafka")]
+        Err(CommitError::Conflict { .. } | CommitError::Rejected(_)) if tells == Tells::Beside => {
+            "Refused".into()
+        }
+        Err(CommitError::Conflict { .. }) if tells != Tells::InTurn => "Conflict".into(),
         Err(CommitError::Conflict { now, ranges, catalog }) => {
             let now: Vec<(_, Option<Versioned>)> = now;
             format!("Conflict {now:?} {ranges:?} {catalog:?}")
@@ -322,9 +342,9 @@ fn outcome_of(outcome: Result<Receipt, CommitError>, is_vague: bool) -> String {
 }
 
 /// Takes `steps` on a log of the backend and on the model.
-async fn compare(log: Fixture, tells_late: bool, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut log = Subject::new(log, tells_late).await;
-    let mut model = Subject::new(places::memory().await, tells_late).await;
+async fn compare(log: Fixture, tells: Tells, steps: &[Step]) -> Result<(), TestCaseError> {
+    let mut log = Subject::new(log, tells).await;
+    let mut model = Subject::new(places::memory().await, tells).await;
     for (n, step) in steps.iter().enumerate() {
         let (expected, got) = (model.take(step).await, log.take(step).await);
         prop_assert_eq!(got, expected, "step {}: {:?}", n, step);
@@ -346,7 +366,7 @@ proptest! {
 
     #[test]
     fn a_log_in_a_file_does_what_the_model_does(steps in prop::collection::vec(steps(), 1..40)) {
-        runtime().block_on(async { compare(places::sqlite().await, false, &steps).await })?;
+        runtime().block_on(async { compare(places::sqlite().await, Tells::InTurn, &steps).await })?;
     }
 }
 
@@ -356,6 +376,33 @@ proptest! {
 
     #[test]
     fn a_log_in_postgres_does_what_the_model_does(steps in prop::collection::vec(steps(), 1..40)) {
-        runtime().block_on(async { compare(places::postgres().await, true, &steps).await })?;
+        runtime().block_on(async { compare(places::postgres().await, Tells::Late, &steps).await })?;
+    }
+}
+
+#[cfg(feature = "kafka")]
+mod kafka {
+    use super::model::dense::Dense;
+    use super::*;
+
+    /// As the model is: without the gaps.
+    fn dense(mut f: Fixture) -> Fixture {
+        f.log = Arc::new(Dense::new(f.log));
+        f
+    }
+
+    proptest! {
+        // each has topics to make
+        #![proptest_config(cases(8))]
+
+        #[test]
+        fn a_log_in_kafka_does_what_the_model_does(steps in prop::collection::vec(steps(), 1..40)) {
+            runtime().block_on(async { compare(dense(places::kafka().await), Tells::Beside, &steps).await })?;
+        }
+
+        #[test]
+        fn a_log_in_kafka_with_a_store_in_postgres_does_what_the_model_does(steps in prop::collection::vec(steps(), 1..40)) {
+            runtime().block_on(async { compare(dense(places::kafka_with_postgres().await), Tells::Beside, &steps).await })?;
+        }
     }
 }

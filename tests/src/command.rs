@@ -53,12 +53,16 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
     stdin: &str,
 ) -> Finished {
     let mut command = command(folder);
-    command
-        .envs(env.iter().copied())
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.envs(env.iter().copied()).args(args);
+    finished(command, stdin).await
+}
+
+/// Runs a program to its end, with this on its stdin.
+///
+/// # Panics
+/// It cannot be run, or writes what is no text.
+pub async fn finished(mut command: Command, stdin: &str) -> Finished {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let stdin = stdin.to_owned();
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn()?;
@@ -69,7 +73,8 @@ pub(crate) async fn run<A: AsRef<OsStr>>(
         drop(writer.join());
         output
     });
-    let output = ended.await.expect("the task does not panic").expect("run weir");
-    let text = |bytes| String::from_utf8(bytes).expect("weir writes UTF-8");
+    let output =
+        ended.await.expect("the task does not panic").unwrap_or_else(|why| panic!("it cannot be run: {why}"));
+    let text = |bytes| String::from_utf8(bytes).expect("it writes UTF-8");
     Finished { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }

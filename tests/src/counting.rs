@@ -131,16 +131,24 @@ impl Load {
         self.shared.sent.borrow().clone()
     }
 
-    /// Lets every client end what it has begun.
+    /// As [`Self::end`]; returns what they have come to.
     ///
     /// # Panics
     /// A request that is sent again and again was not acknowledged within [`PATIENCE`].
     pub async fn stop(mut self) -> Sent {
+        self.end().await;
+        self.sent()
+    }
+
+    /// Lets every client end what it has begun.
+    ///
+    /// # Panics
+    /// A request that is sent again and again was not acknowledged within [`PATIENCE`].
+    pub async fn end(&mut self) {
         self.shared.is_stopping.send_replace(true);
         while let Some(ended) = self.clients.join_next().await {
             ended.expect("what is sent again and again is acknowledged");
         }
-        self.sent()
     }
 }
 

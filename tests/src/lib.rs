@@ -9,6 +9,7 @@ mod binary;
 mod command;
 mod counting;
 mod eventually;
+pub mod faults;
 mod found;
 mod guide;
 mod load;
@@ -19,7 +20,7 @@ mod walkthrough;
 
 pub use answer::Answer;
 pub use binary::{repository, weir};
-pub use command::Finished;
+pub use command::{Finished, finished};
 pub use counting::{Load, Sent, counting};
 pub use eventually::{PATIENCE, eventually};
 pub use found::{Found, Wrong};

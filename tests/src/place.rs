@@ -16,6 +16,15 @@ pub enum LogPlace {
     Postgres(String),
     /// Topics of the tests' broker that nobody else uses, and a store in the project's folder.
     Topics(Arc<Prefix>),
+    /// These brokers, and a store where a connection string leads, or else in the project's folder.
+    Kafka {
+        /// `host:port`, of several separated by commas.
+        brokers: String,
+        /// A connection string.
+        store: Option<String>,
+        /// On how many brokers an event is.
+        replication: u32,
+    },
 }
 
 impl LogPlace {
@@ -47,6 +56,13 @@ impl LogPlace {
             Self::Topics(prefix) => {
                 let (brokers, name) = (prefix.brokers(), prefix.name());
                 format!("{{driver: kafka, brokers: [\"{brokers}\"], topicPrefix: {name}}}")
+            }
+            Self::Kafka { brokers, store, replication } => {
+                let brokers: Vec<_> = brokers.split(',').map(|broker| format!("\"{broker}\"")).collect();
+                let store =
+                    store.as_ref().map_or_else(|| "{driver: sqlite}".to_owned(), |conn| postgres(conn));
+                let brokers = brokers.join(", ");
+                format!("{{driver: kafka, brokers: [{brokers}], replication: {replication}, store: {store}}}")
             }
         };
         format!("\nlogStorage:\n  development: {storage}\n  production: {storage}\n")

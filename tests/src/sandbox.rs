@@ -59,7 +59,17 @@ impl Sandbox {
     /// Starts a server on free ports.
     pub async fn serve(&self, options: &ServerOptions) -> Server {
         let n = self.servers.fetch_add(1, Ordering::Relaxed);
-        Server::start(&self.project(), options, self.folder.path().join(format!("server-{n}.log"))).await
+        Server::start(&self.project(), options, self.output(n)).await
+    }
+
+    /// What the server that was started as the `n`th, from 0, has said so far: also one that is not ready yet.
+    #[must_use]
+    pub fn said_by(&self, n: usize) -> String {
+        std::fs::read_to_string(self.output(n)).unwrap_or_default()
+    }
+
+    fn output(&self, n: usize) -> PathBuf {
+        self.folder.path().join(format!("server-{n}.log"))
     }
 
     /// Runs `weir` in the project's folder.

@@ -8,6 +8,7 @@ const CLIENTS: usize = 8;
 const PACE: Duration = Duration::from_millis(1);
 
 weir_tests::on_each_log!(a_server_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice);
+weir_tests::on_each_log!(@on kafka a_server_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice);
 
 async fn a_server_that_is_killed_again_and_again_loses_nothing_and_does_nothing_twice(log: LogPlace) {
     let kills = std::env::var_os("SOAK_KILLS")

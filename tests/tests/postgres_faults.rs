@@ -6,12 +6,8 @@
 mod postgres_faults {
     mod connections;
     mod disk;
-    mod extent;
     mod nodes;
-    mod postgres;
     mod proxy;
     mod restored;
-    mod run;
     mod server;
-    mod table;
 }

@@ -18,7 +18,7 @@ const MESSAGE_BYTES: usize = 1_000_000;
 const MESSAGE_FRAME: usize = 64;
 
 /// How long it takes breath before a broker is asked again.
-const BREATH: Duration = Duration::from_millis(10);
+pub(super) const BREATH: Duration = Duration::from_millis(10);
 
 /// What every client is made with: what it says of errors goes to where the log finds it.
 #[derive(Clone, Debug)]

@@ -19,6 +19,10 @@ impl Words {
     /// Keeps what a client said. A wrong password counts for more than the connections that end by it.
     pub(super) fn hear(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
+        if code == Some(RDKafkaErrorCode::PartitionEOF) {
+            // no error, but told as one: a reader has come to the end
+            return;
+        }
         let is_lasting = matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL));
         tracing::debug!(%error, reason, "a client of Kafka met an error");
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,7 +35,7 @@ impl Words {
     pub(super) fn unavailable(&self, operation: impl Into<String>, error: &KafkaError) -> LogError {
         let code = error.rdkafka_error_code();
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let said = said.filter(|_| code.is_none_or(is_silence));
+        let said = said.filter(|_| code.is_none() || is_silence(error));
         let source = match &said {
             Some(said) => format!("{error} ({})", said.text),
             None => error.to_string(),
@@ -41,15 +45,17 @@ impl Words {
     }
 }
 
-/// Whether a code says no more than that no answer came.
-fn is_silence(code: RDKafkaErrorCode) -> bool {
+/// Whether an error says no more than that no answer came.
+pub(super) fn is_silence(error: &KafkaError) -> bool {
     matches!(
-        code,
-        RDKafkaErrorCode::BrokerTransportFailure
-            | RDKafkaErrorCode::AllBrokersDown
-            | RDKafkaErrorCode::OperationTimedOut
-            | RDKafkaErrorCode::MessageTimedOut
-            | RDKafkaErrorCode::Resolve
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::Resolve
+        )
     )
 }
 

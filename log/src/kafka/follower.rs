@@ -1,11 +1,12 @@
 //! The thread that follows every partition: what it has read is visible to all.
 
-use super::clients::{ANSWER, Clients, Consumer, patiently};
+use super::clients::{ANSWER, BREATH, Clients, Consumer, patiently};
+use super::error::is_silence;
 use super::mirror::{Topic, number, offset};
 use super::shared::Shared;
 use super::tails::Met;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use weir_schema::{At, Millis, Offset};
 const BACK: u64 = 64;
 /// How long the thread waits for an event before it sees whether it is asked something.
 const POLL: Duration = Duration::from_millis(20);
+/// How long a partition's leader may take to answer until it is looked for again.
+const LEADERS_ANSWER: Duration = Duration::from_secs(2);
 /// How long it may take to get to the end of what was there.
 const CATCH_UP: Duration = Duration::from_secs(2);
 
@@ -80,8 +83,8 @@ impl Follower {
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
     pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), KafkaError> {
-        let ask = || self.asker.fetch_watermarks(&topic.name, number(at.partition), ANSWER);
-        let (low, end) = patiently(ask)?;
+        let ask = |within| self.asker.fetch_watermarks(&topic.name, number(at.partition), within);
+        let (low, end) = self.ask_leader(&topic.name, ask)?;
         Ok((offset(low), offset(end)))
     }
 
@@ -95,11 +98,30 @@ impl Follower {
         let (name, partition) = (topic.name.as_str(), number(at.partition));
         let mut times = TopicPartitionList::new();
         times.add_partition_offset(name, partition, Place::Offset(time.0.max(0)))?;
-        let found = patiently(|| self.asker.offsets_for_times(times.clone(), ANSWER))?;
+        let found = self.ask_leader(name, |within| self.asker.offsets_for_times(times.clone(), within))?;
         Ok(match found.find_partition(name, partition).map(|element| element.offset()) {
             Some(Place::Offset(found)) => Some(offset(found)),
             _ => None,
         })
+    }
+
+    /// Asks whoever leads a topic's partition. One that is silent may lead it no more, and what the client knows of a new topic,
+    /// or of one that is between two leaders, may be nothing: it looks again then, which it does not do by itself.
+    fn ask_leader<T>(
+        &self,
+        topic: &str,
+        ask: impl Fn(Duration) -> Result<T, KafkaError>,
+    ) -> Result<T, KafkaError> {
+        let patience = Instant::now() + ANSWER;
+        loop {
+            match patiently(|| ask(LEADERS_ANSWER)) {
+                Err(error) if may_be_outdated(&error) && Instant::now() < patience => {
+                    std::thread::sleep(BREATH);
+                    self.asker.fetch_metadata(Some(topic), ANSWER)?;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// The tail of a partition that can be read up to `end`: waits until what is there has been seen.
@@ -140,6 +162,12 @@ fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs) {
             shared.tails.cover(&covered(shared, &positions));
         }
     }
+}
+
+fn may_be_outdated(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    is_silence(error)
+        || matches!(code, Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic))
 }
 
 fn covered(shared: &Shared, positions: &TopicPartitionList) -> Vec<(At, Offset)> {

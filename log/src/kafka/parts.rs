@@ -75,8 +75,23 @@ impl Parts {
     pub(super) fn offset_at(&self, topic: &Topic, at: At, time: Millis) -> Result<Offset, LogError> {
         let found = self.follower.offset_at(topic, at, time);
         match found.map_err(|error| self.in_words("look a time up in topic", &topic.name, &error))? {
-            Some(found) => Ok(found),
+            Some(found) => self.first_since(topic, at, found, time),
             None => Ok(self.end(topic, at)?.1),
+        }
+    }
+
+    /// The first event from `next` on that is not earlier than `time`; if there is none, the tail. What Kafka finds by a time
+    /// may be the mark of a transaction, which has the time of its own commit.
+    fn first_since(&self, topic: &Topic, at: At, mut next: Offset, time: Millis) -> Result<Offset, LogError> {
+        loop {
+            let page = self.read(topic, at, next, ReadLimit::default())?;
+            if let Some(found) = page.iter().find(|event| event.meta.time >= time) {
+                return Ok(found.meta.offset);
+            }
+            match page.last() {
+                Some(last) => next = last.meta.offset.next(),
+                None => return Ok(self.end(topic, at)?.1),
+            }
         }
     }
 

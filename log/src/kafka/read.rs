@@ -1,6 +1,7 @@
 //! Reads from any offset: a few consumers that go on where they stand, or are put where a read begins.
 
 use super::clients::{ANSWER, Clients, Consumer};
+use super::error::is_silence;
 use super::mirror::{Topic, number, offset};
 use crate::ReadLimit;
 use bytes::BytesMut;
@@ -108,6 +109,8 @@ impl Reader {
                 // of one that was there before, it may be the end that it had come to then
                 Some(Err(KafkaError::PartitionEOF(_))) if is_fresh || !page.records.is_empty() => break,
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
+                // the client connects again by itself; what it says may be of connections that were lost long ago
+                Some(Err(error)) if is_silence(&error) && Instant::now() < patience => {}
                 Some(Err(error)) => return Err(error),
                 None if Instant::now() > patience => {
                     return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));

@@ -31,9 +31,9 @@ async fn a_broker_that_stands_still_is_waited_for_and_nothing_is_lost_or_doubled
     }
     drop(acknowledged.acquire_many(LOAD).await.expect("the writers write"));
     let hurt = move || {
-        broker.signal("STOP").expect("it stands still");
+        broker.signal(0, "STOP").expect("it stands still");
         std::thread::sleep(STILL);
-        broker.signal("CONT").expect("it goes on");
+        broker.signal(0, "CONT").expect("it goes on");
         broker
     };
     let broker = tokio::task::spawn_blocking(hurt).await.expect("it was hurt");

@@ -1,23 +1,22 @@
 //! Connections are ended, cut, held up and refused.
 
-use super::extent::{last, seconds, times};
-use super::postgres::Postgres;
 use super::proxy::{Fault, Proxy};
-use super::run::Run;
 use std::time::Duration;
 use tokio_postgres::error::SqlState;
 use weir_log::conformance::server::{Server, folder};
+use weir_tests::LogPlace;
+use weir_tests::faults::{Postgres, Run, last, seconds, times};
 
 /// Between two times that every connection is ended.
 const RHYTHM: Duration = Duration::from_secs(1);
 
 async fn ended(nodes: usize) {
-    let mut run = Run::start("every connection ended, once a second", nodes).await;
+    let mut run = Run::start(Postgres::start(), "every connection ended, once a second", nodes).await;
     let mut rhythm = tokio::time::interval(RHYTHM);
     let strikes = times(4, 30);
     for _ in 0..strikes {
         rhythm.tick().await;
-        run.postgres.end_connections().await;
+        run.ground.end_connections().await;
     }
     run.recover_from(strikes).await;
     run.finish().await;
@@ -27,7 +26,8 @@ async fn cut(nodes: usize) {
     let postgres = Postgres::start();
     let proxy = Proxy::new(&postgres.folder).await;
     let conn = proxy.conn();
-    let mut run = Run::on(postgres, &conn, "commits cut, held up or left half-open", nodes).await;
+    let mut run =
+        Run::on(postgres, &LogPlace::Postgres(conn), "commits cut, held up or left half-open", nodes).await;
     for strike in 0..times(16, 240) {
         proxy.strike(Fault::ALL[strike % Fault::ALL.len()]).await;
         run.recover().await;
@@ -63,11 +63,13 @@ async fn a_server_without_a_free_connection_is_waited_for() {
     postgres.administrator().await.batch_execute(roles).await.expect("an administrator may");
     let as_role = |role: &str| postgres.conn().replace("user=weir", &format!("user={role}"));
     let (app, stranger) = (as_role("app"), as_role("stranger").replace("application_name=app", ""));
-    let mut run = Run::on(postgres, &app, "no connection free, and those there were ended", 1).await;
+    let mut run =
+        Run::on(postgres, &LogPlace::Postgres(app), "no connection free, and those there were ended", 1)
+            .await;
     for _ in 0..times(1, 5) {
         let mut strangers = Vec::new();
         take_all(&stranger, &mut strangers).await;
-        run.postgres.end_connections().await;
+        run.ground.end_connections().await;
         take_all(&stranger, &mut strangers).await;
         last(seconds(3, 15)).await;
         drop(strangers);

@@ -1,12 +1,10 @@
 //! The server's disk is full.
 
-use super::extent::times;
-use super::postgres::Postgres;
-use super::run::Run;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use weir_log::conformance::server::folder;
+use weir_tests::faults::{Postgres, Run, times};
 use weir_tests::{PATIENCE, eventually};
 
 /// A small disk, unmounted when it is dropped.
@@ -47,8 +45,7 @@ async fn a_server_whose_disk_is_full_is_waited_for() {
     let disk = Disk::mount();
     let settings = "-c min_wal_size=32MB -c max_wal_size=48MB";
     let postgres = Postgres::start_in(disk.0.clone(), settings);
-    let conn = postgres.conn();
-    let mut run = Run::on(postgres, &conn, "disk full, and room again", 1).await;
+    let mut run = Run::start(postgres, "disk full, and room again", 1).await;
     for _ in 0..times(1, 5) {
         let failed = run.failed();
         let ballast = disk.fill();
@@ -64,9 +61,9 @@ async fn a_server_whose_disk_is_full_is_waited_for() {
     run.finish().await;
 }
 
-fn start_again(run: &Run, folder: &Path) {
+fn start_again(run: &Run<Postgres>, folder: &Path) {
     use weir_log::conformance::server::Server;
     if Server::control(folder, &["status"]).is_err() {
-        run.postgres.restart("immediate");
+        run.ground.restart("immediate");
     }
 }

@@ -1,7 +1,5 @@
 //! A way to the server on which commits meet with accidents, each at a point of its own.
 
-use super::extent::last;
-use super::postgres::APP;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use weir_tests::faults::{APP, last};
 
 /// What the statement of commits has in it.
 const CALL: &[u8] = b"FROM weir_commit(";

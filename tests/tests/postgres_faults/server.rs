@@ -1,21 +1,20 @@
 //! The server goes away, and comes back.
 
-use super::extent::{last, seconds, times};
-use super::run::Run;
+use weir_tests::faults::{Postgres, Run, last, seconds, times};
 
 async fn restarted(fault: &'static str, mode: &str, nodes: usize) {
-    let mut run = Run::start(fault, nodes).await;
+    let mut run = Run::start(Postgres::start(), fault, nodes).await;
     for _ in 0..times(2, 10) {
-        run.postgres.restart(mode);
+        run.ground.restart(mode);
         run.recover().await;
     }
     run.finish().await;
 }
 
 async fn frozen(nodes: usize) {
-    let mut run = Run::start("server stopped (SIGSTOP) and woken", nodes).await;
+    let mut run = Run::start(Postgres::start(), "server stopped (SIGSTOP) and woken", nodes).await;
     for _ in 0..times(1, 3) {
-        let frozen = run.postgres.freeze().await;
+        let frozen = run.ground.freeze().await;
         last(seconds(3, 10)).await;
         drop(frozen);
         run.recover().await;

@@ -1,45 +1,61 @@
 //! A server of a case's own, which may be stopped and hurt.
 
+use super::run::Ground;
+use crate::eventually::{PATIENCE, eventually};
+use crate::place::LogPlace;
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::PathBuf;
 use tokio_postgres::Client;
 use weir_log::conformance::server::{Server, folder};
-use weir_tests::{PATIENCE, eventually};
 
 /// What the nodes' connections are called.
-pub(crate) const APP: &str = "app";
+pub const APP: &str = "app";
 
 /// The server.
 #[derive(Debug)]
-pub(crate) struct Postgres {
-    pub(crate) folder: PathBuf,
+pub struct Postgres {
+    /// What is its own.
+    pub folder: PathBuf,
     server: Server,
+}
+
+impl Ground for Postgres {
+    fn log(&self) -> LogPlace {
+        LogPlace::Postgres(self.conn())
+    }
+
+    fn database(&self) -> Option<&Postgres> {
+        Some(self)
+    }
 }
 
 impl Postgres {
     /// Starts one.
-    pub(crate) fn start() -> Self {
+    #[must_use]
+    pub fn start() -> Self {
         Self::start_in(folder().expect("a folder is made"), "")
     }
 
     /// Starts one in `folder`, with `settings`.
-    pub(crate) fn start_in(folder: PathBuf, settings: &str) -> Self {
+    #[must_use]
+    pub fn start_in(folder: PathBuf, settings: &str) -> Self {
         let server = Server::start(&folder, settings).unwrap_or_else(|why| panic!("{why}"));
         Self { folder, server }
     }
 
     /// How nodes connect to it.
-    pub(crate) fn conn(&self) -> String {
+    #[must_use]
+    pub fn conn(&self) -> String {
         format!("{} application_name={APP}", self.server.conn())
     }
 
     /// Copies its folder while it is down.
-    pub(crate) fn back_up(&self) {
+    pub fn back_up(&self) {
         self.down(|data, copy| run("cp", &["-a", data, copy]));
     }
 
     /// Puts the copy in the folder's place while it is down.
-    pub(crate) fn restore(&self) {
+    pub fn restore(&self) {
         self.down(|data, copy| {
             run("rm", &["-r", data]);
             run("mv", &[copy, data]);
@@ -55,25 +71,25 @@ impl Postgres {
     }
 
     /// Restarts it: `fast` ends connections, `immediate` is a crash.
-    pub(crate) fn restart(&self, mode: &str) {
+    pub fn restart(&self, mode: &str) {
         Server::control(&self.folder, &["restart", "-m", mode]).unwrap_or_else(|why| panic!("{why}"));
     }
 
     /// A connection of an administrator, who sees the log's tables; as soon as the server takes it.
-    pub(crate) async fn administrator(&self) -> Client {
+    pub async fn administrator(&self) -> Client {
         let conn =
             format!("{} application_name=administrator options='-c search_path=weir'", self.server.conn());
         eventually(PATIENCE, || Server::connect_to(&conn)).await
     }
 
     /// Ends every connection of the nodes.
-    pub(crate) async fn end_connections(&self) {
+    pub async fn end_connections(&self) {
         let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = $1";
         self.administrator().await.execute(sql, &[&APP]).await.expect("an administrator may");
     }
 
     /// Stops all its processes where they are, until the result is dropped.
-    pub(crate) async fn freeze(&self) -> Frozen {
+    pub async fn freeze(&self) -> Frozen {
         let administrator = self.administrator().await;
         let file = std::fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
         let first = file.lines().next().and_then(|line| line.parse().ok()).expect("its first line is a pid");
@@ -95,7 +111,7 @@ fn run(program: &str, arguments: &[&str]) {
 
 /// Processes that do nothing while this lives.
 #[derive(Debug)]
-pub(crate) struct Frozen(Vec<i32>);
+pub struct Frozen(Vec<i32>);
 
 impl Frozen {
     fn signal(&self, signal: Signal) {

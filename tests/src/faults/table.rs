@@ -1,9 +1,10 @@
 //! What the cases came to, for people.
 
+use crate::counting::Sent;
+use crate::found::Wrong;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::time::Duration;
-use weir_tests::{Sent, Wrong};
 
 /// A case that has ended.
 #[derive(Debug)]

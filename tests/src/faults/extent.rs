@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 /// The short form's number of strikes, or the full one's.
-pub(crate) fn times(short: usize, full: usize) -> usize {
+#[must_use]
+pub fn times(short: usize, full: usize) -> usize {
     if is_full() { full } else { short }
 }
 
 /// How many seconds a fault lasts in the short form, or in the full one.
-pub(crate) fn seconds(short: u64, full: u64) -> Duration {
+#[must_use]
+pub fn seconds(short: u64, full: u64) -> Duration {
     Duration::from_secs(if is_full() { full } else { short })
 }
 
@@ -21,6 +23,6 @@ fn is_full() -> bool {
 }
 
 /// Lets a fault last.
-pub(crate) async fn last(duration: Duration) {
+pub async fn last(duration: Duration) {
     drop(tokio::time::timeout(duration, std::future::pending::<()>()).await);
 }

@@ -1,0 +1,86 @@
+//! Clients of Kafka that know nothing of Weir: what they write triggers functions, and they read what these append.
+
+use std::process::Command;
+use weir_log::conformance::broker::{Prefix, tool};
+use weir_tests::{Finished, Sandbox, finished};
+
+mod kafka_clients {
+    use super::*;
+    use std::sync::Arc;
+    use weir_tests::LogPlace;
+
+    const ORDERS: &str = "ada:{\"amount\":1}\ngrace:{\"amount\":2}\nada:{\"amount\":3}\n";
+    /// In the order of each key, keys in the order of their names.
+    const RECEIPTS: [&str; 3] = [r#"ada:{"sum":1}"#, r#"ada:{"sum":4}"#, r#"grace:{"sum":2}"#];
+
+    /// A server whose function adds up what each key has ordered, and where its topics are in Kafka.
+    fn project() -> (Sandbox, Arc<Prefix>) {
+        let prefix = Arc::new(Prefix::fresh());
+        let project = Sandbox::builder()
+            .log(LogPlace::Topics(prefix.clone()))
+            .config(
+                "appName: shop\ntopics: [orders, receipts]\nevents: {orders: {APPEND: [on_order]}}\n\
+                 weir: {topics: {orders: {partitions: 3}, receipts: {partitions: 3}}}\n",
+            )
+            .file("app/gateway.lua", "return {}")
+            .file(
+                "app/on_order.lua",
+                r#"local state, topics = require "state", require "topics"
+                return function(order, ctx)
+                    local sum = (state.get("sums", ctx.key) or 0) + order.amount
+                    state.set("sums", ctx.key, sum)
+                    topics.append("receipts", {{key = ctx.key, value = {sum = sum}}})
+                end"#,
+            )
+            .build();
+        (project, prefix)
+    }
+
+    /// Writes orders with one client and reads the receipts with it.
+    async fn order(write: impl Fn(&Prefix, &str) -> Command, read: impl Fn(&Prefix, &str) -> Command) {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        let topic = |name: &str| format!("{}_{name}", prefix.name());
+        finished(write(&prefix, &topic("orders")), ORDERS).await.succeeded();
+        let Finished { stdout, .. } = finished(read(&prefix, &topic("receipts")), "").await.succeeded();
+        let mut receipts: Vec<_> = stdout.lines().collect();
+        // stable: what has one key stays in its order
+        receipts.sort_by_key(|receipt| receipt.split(':').next());
+        assert_eq!(receipts, RECEIPTS);
+        assert!(server.stop().await.success());
+    }
+
+    #[tokio::test]
+    async fn kcat_triggers_functions_and_reads_what_they_append() {
+        let kcat = |prefix: &Prefix, arguments: &[&str]| {
+            let mut command = Command::new("kcat");
+            command.args(["-q", "-b", prefix.brokers(), "-K:"]).args(arguments);
+            command
+        };
+        order(
+            |prefix, topic| kcat(prefix, &["-P", "-t", topic]),
+            |prefix, topic| kcat(prefix, &["-C", "-t", topic, "-c3", "-X", "isolation.level=read_committed"]),
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn the_tools_of_kafka_trigger_functions_and_read_what_they_append() {
+        let tool = |class: &str, prefix: &Prefix, topic: &str, arguments: &[&str]| {
+            let mut command = tool(class).unwrap_or_else(|why| panic!("{why}"));
+            command.args(["--bootstrap-server", prefix.brokers(), "--topic", topic]).args(arguments);
+            command
+        };
+        let keys = ["--property", "parse.key=true", "--property", "key.separator=:"];
+        let shown = [
+            ["--property", "print.key=true", "--property", "key.separator=:"],
+            ["--from-beginning", "--max-messages=3", "--isolation-level", "read_committed"],
+        ]
+        .concat();
+        order(
+            |prefix, topic| tool("org.apache.kafka.tools.ConsoleProducer", prefix, topic, &keys),
+            |prefix, topic| tool("org.apache.kafka.tools.consumer.ConsoleConsumer", prefix, topic, &shown),
+        )
+        .await;
+    }
+}

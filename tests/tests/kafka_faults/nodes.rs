@@ -1,0 +1,14 @@
+//! One of three nodes, which share a store, goes away or stands still for longer than its lease.
+
+use weir_tests::faults::{Kafka, node_killed, node_sleeps};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_killed_node_held_is_taken_over() {
+    node_killed(Kafka::shared(), "Kafka: node killed (kill -9) and started again").await;
+}
+
+/// It may be the one that relays: what it holds of Kafka's transactions is ended by whoever takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_sleeps_past_its_lease_commits_nothing_for_what_was_taken_over() {
+    node_sleeps(Kafka::shared(), "Kafka: node stopped (SIGSTOP) past its lease and woken").await;
+}
