@@ -12,6 +12,7 @@ mod clients;
 mod commit;
 mod error;
 mod follower;
+mod limits;
 mod mirror;
 mod opening;
 mod outbox;
@@ -105,10 +106,17 @@ impl KafkaLog {
         for info in &infos {
             if self.shared.mirror.topic(At { topic: info.id, partition: 0 }).is_none() {
                 let topic = self.shared.mirror.add(info);
-                self.work(move |parts| parts.follow(&topic)).await?;
+                self.follow(topic).await?;
             }
         }
         Ok(infos)
+    }
+
+    /// Follows a topic, and learns how large its events may be.
+    async fn follow(&self, topic: Arc<Topic>) -> Result<(), LogError> {
+        self.work(move |parts| parts.follow(&topic)).await?;
+        self.parts.look_at_limits().await;
+        Ok(())
     }
 
     /// The topic with what Kafka knows of it.
@@ -287,7 +295,7 @@ impl KafkaLog {
         }
         let info = self.store.create_topic(spec).await?;
         let topic = self.shared.mirror.add(&info);
-        self.work(move |parts| parts.follow(&topic)).await?;
+        self.follow(topic).await?;
         Ok(info)
     }
 }

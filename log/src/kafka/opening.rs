@@ -47,7 +47,10 @@ impl KafkaLog {
             return Err(refused(format!("open log {}", clients.options.place()), why));
         }
         let outbox = At { topic: outbox.id, partition: 0 };
-        let appender = ask(&keeper, &clients, move |clients| Appender::open(clients, clock)).await?;
+        let lined = parts.clone();
+        let handle = keeper.blocking();
+        let appender =
+            keeper.run(move || Appender::open(lined, handle, clock)).await.ok_or(LogError::Closed)??;
         let capabilities = capabilities(&clients, &*store);
         let relay = Relay {
             clients: clients.clone(),
@@ -80,7 +83,7 @@ async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, Lo
 }
 
 /// Reaches the brokers.
-fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
+pub(super) fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
     let admin = clients.admin()?;
     admin.inner().fetch_metadata(Some(&clients.group("relay")), ANSWER)?;
     Ok(Parts {

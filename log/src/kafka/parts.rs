@@ -37,6 +37,19 @@ impl Parts {
         self.follower.add(topic).map_err(|error| self.in_words("follow topic", &topic.name, &error))
     }
 
+    /// Looks up how much each topic takes. What is not told is taken to be what the clients are set to.
+    pub(super) async fn look_at_limits(&self) {
+        let topics = self.shared.mirror.all();
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        match self.topics.limits(&names).await {
+            Ok(limits) => {
+                let told = topics.iter().zip(limits);
+                told.for_each(|(topic, limit)| self.shared.limits.set(topic.id, limit));
+            }
+            Err(error) => tracing::debug!(%error, "the settings of topics cannot be looked at"),
+        }
+    }
+
     /// Of each partition the earliest offset that is kept, and the tail.
     pub(super) fn ends(&self, topic: &Topic) -> Result<Vec<(Offset, Offset)>, LogError> {
         topic.partitions().map(|(at, _)| self.end(topic, at)).collect()
@@ -86,7 +99,8 @@ impl Parts {
         window.map_err(|error| self.in_words("look at topic", &topic.name, &error))
     }
 
-    fn in_words(&self, operation: &str, name: &str, error: &KafkaError) -> LogError {
-        self.clients.words.unavailable(format!("{operation} {name}"), error)
+    pub(super) fn in_words(&self, operation: &str, name: &str, error: &KafkaError) -> LogError {
+        let operation = [operation, name].join(" ");
+        self.clients.words.unavailable(operation.trim_end(), error)
     }
 }

@@ -1,5 +1,6 @@
 //! What the parts of the log share.
 
+use super::limits::Limits;
 use super::mirror::Mirror;
 use super::pending::Pending;
 use super::relayed::Relayed;
@@ -14,6 +15,7 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     pub(super) relayed: Relayed,
     pub(super) times: Times,
+    pub(super) limits: Limits,
 }
 
 impl Shared {
@@ -24,6 +26,7 @@ impl Shared {
             pending: Pending::default(),
             relayed: Relayed::default(),
             times: Times::default(),
+            limits: Limits::default(),
         }
     }
 
