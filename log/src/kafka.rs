@@ -243,6 +243,11 @@ impl Log for KafkaLog {
         Ok(before)
     }
 
+    async fn troubles(&self) -> Result<Vec<String>, LogError> {
+        self.check_open()?;
+        relay::troubles(&*self.store).await
+    }
+
     async fn close(&self) -> Result<(), LogError> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(LogError::Closed);

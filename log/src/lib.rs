@@ -189,6 +189,11 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// offset. Offsets are never used again. A `before` that is not above the earliest changes nothing.
     async fn trim(&self, at: At, before: Offset) -> Result<Offset, LogError>;
 
+    /// What someone must see to, in a line each; as a rule nothing.
+    async fn troubles(&self) -> Result<Vec<String>, LogError> {
+        Ok(Vec::new())
+    }
+
     /// Commits what was enqueued, then closes. Later calls: `Closed`, and `Unavailable` of `commit`.
     async fn close(&self) -> Result<(), LogError>;
 }

@@ -5,5 +5,6 @@ mod kafka {
     mod brokers;
     mod nodes;
     mod outside;
+    mod refused;
     mod stores;
 }

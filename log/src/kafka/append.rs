@@ -3,7 +3,7 @@
 mod line;
 mod mending;
 
-use super::clients::Context;
+use super::clients::{Context, KNOWN_WITHIN};
 use super::mirror::{Topic, number, offset};
 use super::parts::Parts;
 use super::shared::Shared;
@@ -139,6 +139,7 @@ fn open_producer(parts: &Parts, line: &Arc<Line>) -> Result<Producer, KafkaError
         ("acks", "all"),
         ("linger.ms", "0"),
         ("batch.size", &batch),
+        ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
         // an event waits for its brokers however long they are away: its outcome is never a guess
         ("message.timeout.ms", "0"),
         ("queue.buffering.max.messages", QUEUE),

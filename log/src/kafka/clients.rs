@@ -12,6 +12,10 @@ use std::time::{Duration, Instant};
 /// How long one answer of the brokers may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
+/// After so many milliseconds a topic that producers do not find is taken not to be there: one that the log has made is known
+/// everywhere before it is used.
+pub(super) const KNOWN_WITHIN: &str = "5000";
+
 /// The largest message, and the largest batch of them, as librdkafka has it where nothing else is said.
 const MESSAGE_BYTES: usize = 1_000_000;
 /// What Kafka may add to an event's key, value and headers as the log counts them.

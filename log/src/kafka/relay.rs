@@ -6,6 +6,7 @@
 //! row's transaction came to, the number tells.
 
 mod elsewhere;
+mod refused;
 mod session;
 mod transactor;
 
@@ -20,6 +21,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Epoch, GroupName, Offset, WriterId};
 
+pub(super) use refused::troubles;
 pub(super) use session::first;
 pub(super) use transactor::reached;
 

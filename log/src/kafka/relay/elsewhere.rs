@@ -71,7 +71,7 @@ impl Relay {
     }
 
     /// Writes rows, whatever the catalog is.
-    async fn write(&self, rows: Vec<(StateKey, Op)>) -> Result<(), CommitError> {
+    pub(super) async fn write(&self, rows: Vec<(StateKey, Op)>) -> Result<(), CommitError> {
         loop {
             let catalog = self.store.watch().borrow().catalog;
             let id = self.next_id();
@@ -86,7 +86,7 @@ impl Relay {
     }
 
     /// An id that nobody who counts from zero comes to.
-    fn next_id(&self) -> TxnId {
+    pub(super) fn next_id(&self) -> TxnId {
         const APART: u64 = 1 << 39;
         TxnId::new(self.writer, APART | self.own_ids.fetch_add(1, Ordering::SeqCst))
     }
