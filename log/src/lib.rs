@@ -21,6 +21,7 @@ mod kafka_options;
 mod keeper;
 mod ledger;
 mod limits;
+mod lost;
 mod members;
 mod membership;
 mod memory;
@@ -43,6 +44,7 @@ pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use faults::{FaultPoint, Faults};
 pub use hint::Hint;
 pub use kafka_options::{KafkaOptions, Properties};
+pub use lost::lost_key;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
 pub use moving::{
     Copied, Imported, Phase, Progress, SpacerImport, SpacerTopic, Tally, Watcher, copy, import_spacer,

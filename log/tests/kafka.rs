@@ -2,6 +2,7 @@
 #![cfg(feature = "kafka")]
 
 mod kafka {
+    mod altered;
     mod brokers;
     mod nodes;
     mod outside;

@@ -68,7 +68,7 @@ impl KafkaLog {
     /// Why an event can never be sent.
     fn refusal(&self, event: &Record<'_>) -> Option<Rejection> {
         let At { topic, partition } = event.meta.at;
-        if self.shared.mirror.topic(event.meta.at).is_none() {
+        if self.shared.mirror.topic(event.meta.at).is_none() || self.shared.is_gone(topic) {
             return Some(Rejection::NoTopic { topic, partition });
         }
         let (size, limit) = (event.meta.bytes(), self.shared.limits.event(topic));

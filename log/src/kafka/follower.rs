@@ -5,7 +5,7 @@ use super::mirror::{Topic, number, offset};
 use super::shared::Shared;
 use super::tails::Met;
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message as _;
 use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
@@ -78,10 +78,32 @@ impl Follower {
         Ok(())
     }
 
+    /// Follows a partition no more.
+    pub(super) fn remove(&self, topic: &Topic, at: At) -> Result<(), KafkaError> {
+        let partition = number(at.partition);
+        if self.consumer.assignment()?.find_partition(&topic.name, partition).is_none() {
+            return Ok(());
+        }
+        let mut places = TopicPartitionList::new();
+        places.add_partition(&topic.name, partition);
+        self.consumer.incremental_unassign(&places)
+    }
+
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
     pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), KafkaError> {
         let ask = || self.asker.fetch_watermarks(&topic.name, number(at.partition), ANSWER);
-        let (low, end) = patiently(ask)?;
+        let known = patiently(ask);
+        let is_new =
+            |error: &KafkaError| error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+        let (low, end) = match known {
+            // what a client knows of a topic is some minutes old
+            Err(error) if is_new(&error) => {
+                self.asker.fetch_metadata(Some(&topic.name), ANSWER)?;
+                self.consumer.fetch_metadata(Some(&topic.name), ANSWER)?;
+                patiently(ask)?
+            }
+            known => known?,
+        };
         Ok((offset(low), offset(end)))
     }
 

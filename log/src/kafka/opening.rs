@@ -4,6 +4,8 @@ use super::append::Appender;
 use super::clients::{ANSWER, Clients};
 use super::error::refused;
 use super::follower::Follower;
+use super::lookout::Lookout;
+use super::notes::Notes;
 use super::parts::Parts;
 use super::read::Readers;
 use super::relay::{self, Relay};
@@ -52,7 +54,9 @@ impl KafkaLog {
         let appender =
             keeper.run(move || Appender::open(lined, handle, clock)).await.ok_or(LogError::Closed)??;
         let capabilities = capabilities(&clients, &*store);
+        let notes = Notes::new(store.clone(), capabilities.writer);
         let relay = Relay {
+            notes: notes.clone(),
             clients: clients.clone(),
             store: store.clone(),
             outbox,
@@ -60,16 +64,35 @@ impl KafkaLog {
             writer: capabilities.writer,
             handle: keeper.blocking(),
             runs_here: Arc::default(),
-            own_ids: Arc::default(),
         };
         forward_news(&keeper, &parts.shared, &*store);
+        let lookout = Arc::new(Lookout {
+            parts: parts.clone(),
+            notes,
+            keeps: relay.runs_here.clone(),
+            handle: keeper.blocking(),
+            seen: Mutex::default(),
+        });
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
-        let (changing, closed) = (Mutex::default(), false.into());
-        let log =
-            Self { capabilities, shared, store, outbox, appender, parts, keeper, changing, relay, closed };
+        let log = Self {
+            capabilities,
+            shared,
+            store,
+            outbox,
+            appender,
+            parts,
+            keeper,
+            changing: Mutex::default(),
+            lookout,
+            relay,
+            closed: false.into(),
+        };
         for info in log.infos().await? {
             log.described(info).await?;
         }
+        // what has become of topics meanwhile, before anyone goes on in them
+        log.lookout.look().await?;
+        log.keeper.spawn(log.lookout.clone().run());
         Ok(log)
     }
 }

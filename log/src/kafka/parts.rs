@@ -32,9 +32,20 @@ impl Parts {
         led.map_err(|error| self.in_words("wait for the leaders of topic", name, &error))
     }
 
-    /// Follows a topic from now on.
+    /// Follows a topic from now on; one that is gone is noted as such.
     pub(super) fn follow(&self, topic: &Topic) -> Result<(), LogError> {
+        let is_gone = self.partitions(&topic.name)?.is_none();
+        self.shared.set_gone(topic, is_gone);
+        if is_gone {
+            return Ok(());
+        }
         self.follower.add(topic).map_err(|error| self.in_words("follow topic", &topic.name, &error))
+    }
+
+    /// Follows a partition no more.
+    pub(super) fn unfollow(&self, topic: &Topic, at: At) -> Result<(), LogError> {
+        let unfollowed = self.follower.remove(topic, at);
+        unfollowed.map_err(|error| self.in_words("follow topic", &topic.name, &error))
     }
 
     /// Looks up how much each topic takes. What is not told is taken to be what the clients are set to.
@@ -94,7 +105,7 @@ impl Parts {
     }
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
-    fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
+    pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
         let window = self.follower.window(topic, at);
         window.map_err(|error| self.in_words("look at topic", &topic.name, &error))
     }

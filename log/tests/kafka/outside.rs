@@ -36,6 +36,11 @@ pub(super) async fn make(prefix: &Prefix, topic: &str, partitions: i32) {
     made[0].as_ref().expect("the topic is made");
 }
 
+pub(super) async fn delete(prefix: &Prefix, topic: &str) {
+    let deleted = admin(prefix).delete_topics(&[topic], &AdminOptions::new()).await;
+    deleted.expect("the broker answers")[0].as_ref().expect("it is deleted");
+}
+
 fn producer(prefix: &Prefix) -> ThreadedProducer<DefaultProducerContext> {
     ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a producer")
 }

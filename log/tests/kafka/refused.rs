@@ -1,6 +1,6 @@
 //! Events that Kafka does not take.
 
-use super::outside::{admin, make, open};
+use super::outside::{admin, delete, make, open};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use std::sync::Arc;
 use weir_log::conformance::broker::Prefix;
@@ -14,11 +14,6 @@ async fn set(prefix: &Prefix, topic: &str, name: &str, value: &str) {
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
     let changed = admin(prefix).alter_configs([&change], &AdminOptions::new()).await;
     changed.expect("the broker answers")[0].as_ref().expect("it is changed");
-}
-
-async fn delete(prefix: &Prefix, topic: &str) {
-    let deleted = admin(prefix).delete_topics(&[topic], &AdminOptions::new()).await;
-    deleted.expect("the broker answers")[0].as_ref().expect("it is deleted");
 }
 
 async fn set_aside(f: &Fixture) -> usize {

@@ -43,7 +43,9 @@ impl Line {
         // under the lock: what comes first is sent first
         let Err((error, mut sent)) = sent.produce(&producer, now) else { return };
         drop(state);
-        if producer.client().fatal_error().is_some() {
+        // a partition that it does not know may be new: the next one will know it
+        let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+        if is_new || producer.client().fatal_error().is_some() {
             sent.time = None;
             self.fail(sent);
         } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {

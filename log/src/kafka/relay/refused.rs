@@ -6,18 +6,17 @@
 
 use super::Relay;
 use super::transactor::Undelivered;
-use crate::kafka::outbox;
+use crate::kafka::{notes, outbox};
 use crate::store::Store;
 use crate::{BoxError, CommitError, LogError};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_schema::{
-    At, Millis, Op, Read, Record, RecordsBuilder, StateKey, StateRange, TableName, TopicId, Transaction,
-    Write,
+    At, CatalogVersion, Millis, Op, Read, Record, RecordsBuilder, StateKey, StateRange, TopicId, Transaction,
+    TxnId,
 };
 
 /// The table.
@@ -78,7 +77,6 @@ impl Refused {
             Some(
                 Code::UnknownTopicOrPartition
                 | Code::UnknownTopic
-                | Code::UnknownPartition
                 | Code::TopicAuthorizationFailed
                 | Code::InvalidTopic,
             ) => {
@@ -117,7 +115,9 @@ impl Relay {
     pub(super) async fn set_aside(&self, events: &[Aside<'_>]) -> Result<(), BoxError> {
         for aside in events {
             let value = serde_json::to_vec(&Row::of(aside))?;
-            self.write(vec![(key(aside.origin), Op::Put { value: value.into(), expires: None })]).await?;
+            self.notes
+                .write(vec![(key(aside.origin), Op::Put { value: value.into(), expires: None })])
+                .await?;
             let (topic, why) = (&aside.topic, &aside.why);
             tracing::error!(
                 topic,
@@ -136,7 +136,7 @@ impl Relay {
             let page = self.store.scan(&range, PAGE).await?;
             for (key, row) in page.rows {
                 let refused: Row = serde_json::from_slice(&row.value)?;
-                let key = StateKey { table: table(), generation: 0, key };
+                let key = notes::key(TABLE, key);
                 match self.commit_again(&key, row.stamp, &refused).await {
                     // another relay was faster
                     Ok(()) | Err(CommitError::Conflict { catalog: None, .. }) => {}
@@ -156,18 +156,17 @@ impl Relay {
         stamp: weir_schema::Stamp,
         refused: &Row,
     ) -> Result<(), CommitError> {
-        loop {
-            let id = self.next_id();
-            let mut again = Transaction::new(id, self.store.watch().borrow().catalog);
-            again.reads.push(Read::Key(key.clone(), Some(stamp)));
-            again.writes.push(Write { key: key.clone(), op: Op::Delete, stamp: id });
-            again.appends.push(refused.event());
-            let packed = outbox::pack(&again, self.outbox, self.writer, Millis(refused.time));
-            match self.store.commit(Arc::new(packed)).await {
-                Err(CommitError::Conflict { catalog: Some(_), .. }) => {}
-                outcome => return outcome.map(drop),
-            }
-        }
+        let (writer, time) = (self.writer, Millis(refused.time));
+        let again = Transaction {
+            appends: [refused.event()].into_iter().collect(),
+            ..Transaction::new(TxnId(0), CatalogVersion(0))
+        };
+        let appends = outbox::pack(&again, self.outbox, writer, time).appends;
+        let more = |transaction: &mut Transaction| {
+            transaction.reads.push(Read::Key(key.clone(), Some(stamp)));
+            transaction.appends.clone_from(&appends);
+        };
+        self.notes.commit(more, vec![(key.clone(), Op::Delete)]).await
     }
 }
 
@@ -218,12 +217,8 @@ impl Part {
     }
 }
 
-fn table() -> TableName {
-    TableName::new(TABLE).expect("the constant is a valid name")
-}
-
 fn all() -> StateRange {
-    StateRange { table: table(), generation: 0, from: Bytes::new(), to: None }
+    StateRange { table: notes::key(TABLE, Bytes::new()).table, generation: 0, from: Bytes::new(), to: None }
 }
 
 /// What Kafka has refused, topic by topic.
@@ -249,9 +244,7 @@ pub(in crate::kafka) async fn troubles(store: &dyn Store) -> Result<Vec<String>,
 
 /// Orders as the outbox does.
 fn key((row, index): Origin) -> StateKey {
-    let mut key = BytesMut::with_capacity(16);
-    key.put_slice(format!("{row:020}-{index:010}").as_bytes());
-    StateKey { table: table(), generation: 0, key: key.freeze() }
+    notes::key(TABLE, format!("{row:020}-{index:010}"))
 }
 
 #[cfg(test)]
