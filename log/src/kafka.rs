@@ -12,7 +12,11 @@ mod clients;
 mod commit;
 mod error;
 mod follower;
+mod limits;
+mod lookout;
+mod membership;
 mod mirror;
+mod notes;
 mod opening;
 mod outbox;
 mod parts;
@@ -32,6 +36,8 @@ use crate::{
     batch,
 };
 use append::Appender;
+use lookout::Lookout;
+use membership::Member;
 use mirror::Topic;
 use parts::Parts;
 use pending::Entered;
@@ -61,6 +67,7 @@ pub(crate) struct KafkaLog {
     keeper: Keeper,
     /// Held by whoever makes a topic or takes one in.
     changing: Mutex<()>,
+    lookout: Arc<Lookout>,
     relay: RelayEnd,
     closed: AtomicBool,
 }
@@ -105,15 +112,27 @@ impl KafkaLog {
         for info in &infos {
             if self.shared.mirror.topic(At { topic: info.id, partition: 0 }).is_none() {
                 let topic = self.shared.mirror.add(info);
-                self.work(move |parts| parts.follow(&topic)).await?;
+                self.follow(topic).await?;
             }
         }
         Ok(infos)
     }
 
+    /// Follows a topic, and learns how large its events may be.
+    async fn follow(&self, topic: Arc<Topic>) -> Result<(), LogError> {
+        self.work(move |parts| parts.follow(&topic)).await?;
+        self.parts.look_at_limits().await;
+        Ok(())
+    }
+
     /// The topic with what Kafka knows of it.
     async fn described(&self, mut info: TopicInfo) -> Result<TopicInfo, LogError> {
         let topic = self.topic(At { topic: info.id, partition: 0 }).await?;
+        if self.shared.is_gone(info.id) {
+            let none = vec![Offset::ZERO; info.spec.partitions as usize];
+            (info.earliest, info.tail) = (none.clone(), none);
+            return Ok(info);
+        }
         let ends = self.work(move |parts| parts.ends(&topic)).await?;
         (info.earliest, info.tail) = ends.into_iter().unzip();
         Ok(info)
@@ -208,7 +227,9 @@ impl Log for KafkaLog {
     async fn join(&self, group: &GroupName, start: &[(At, Offset)]) -> Result<Membership, LogError> {
         self.check_open()?;
         self.begin(group, start).await?;
-        self.store.join(group, start).await
+        let (member, membership) = Member::join(self.store.clone(), &self.shared, group, start).await?;
+        self.keeper.spawn(member.attend());
+        Ok(membership)
     }
 
     async fn positions(&self, group: Option<&GroupName>) -> Result<Vec<GroupPosition>, LogError> {
@@ -220,6 +241,7 @@ impl Log for KafkaLog {
 
     async fn forget(&self, group: &GroupName) -> Result<(), LogError> {
         self.check_open()?;
+        self.lookout.untell(group).await?;
         self.store.forget(group).await
     }
 
@@ -235,6 +257,11 @@ impl Log for KafkaLog {
         Ok(before)
     }
 
+    async fn troubles(&self) -> Result<Vec<String>, LogError> {
+        self.check_open()?;
+        relay::troubles(&*self.store).await
+    }
+
     async fn close(&self) -> Result<(), LogError> {
         if self.closed.swap(true, Ordering::SeqCst) {
             return Err(LogError::Closed);
@@ -243,6 +270,10 @@ impl Log for KafkaLog {
             tracing::warn!(
                 "Kafka has not taken everything that was committed; the next start of a node brings it there"
             );
+        }
+        // how far topics go, for whoever opens the log next
+        if let Err(error) = self.lookout.look().await {
+            tracing::debug!(%error, "it is not kept how far topics go");
         }
         self.relay.stop.cancel();
         if let Some(ended) = self.relay.ended.lock().await.take() {
@@ -287,7 +318,7 @@ impl KafkaLog {
         }
         let info = self.store.create_topic(spec).await?;
         let topic = self.shared.mirror.add(&info);
-        self.work(move |parts| parts.follow(&topic)).await?;
+        self.follow(topic).await?;
         Ok(info)
     }
 }

@@ -35,6 +35,15 @@ impl Ledger {
         Some(Receipt { bases: entry.bases.clone(), sums })
     }
 
+    /// Whether one of the transactions has an event there.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn has(&self, (at, offset): (At, Offset)) -> bool {
+        let is_in = |(run, base, count): &(At, Offset, u32)| {
+            *run == at && (base.0..base.0 + u64::from(*count)).contains(&offset.0)
+        };
+        self.entries.values().any(|entry| entry.bases.iter().any(is_in))
+    }
+
     /// Remembers that `id` was applied; forgets the oldest for it.
     pub(crate) fn remember(&mut self, id: TxnId, receipt: &Receipt) {
         let sums = receipt.sums.iter().map(|(_, sum)| *sum).collect();

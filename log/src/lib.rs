@@ -21,6 +21,7 @@ mod kafka_options;
 mod keeper;
 mod ledger;
 mod limits;
+mod lost;
 mod members;
 mod membership;
 mod memory;
@@ -43,6 +44,7 @@ pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use faults::{FaultPoint, Faults};
 pub use hint::Hint;
 pub use kafka_options::{KafkaOptions, Properties};
+pub use lost::lost_key;
 pub use membership::{Change, GroupPosition, Membership, MembershipEnd};
 pub use moving::{
     Copied, Imported, Phase, Progress, SpacerImport, SpacerTopic, Tally, Watcher, copy, import_spacer,
@@ -188,6 +190,11 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Removes the events below `before` (at most up to the tail), in bounded steps; returns the new earliest
     /// offset. Offsets are never used again. A `before` that is not above the earliest changes nothing.
     async fn trim(&self, at: At, before: Offset) -> Result<Offset, LogError>;
+
+    /// What someone must see to, in a line each; as a rule nothing.
+    async fn troubles(&self) -> Result<Vec<String>, LogError> {
+        Ok(Vec::new())
+    }
 
     /// Commits what was enqueued, then closes. Later calls: `Closed`, and `Unavailable` of `commit`.
     async fn close(&self) -> Result<(), LogError>;

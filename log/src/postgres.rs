@@ -371,4 +371,10 @@ impl crate::store::Store for PostgresLog {
         };
         self.run("begin a group of", work).await
     }
+
+    async fn grow(&self, topic: weir_schema::TopicId, partitions: u32) -> Result<(), LogError> {
+        let work =
+            move |mut client: Client| async move { topics::grow(&mut client, topic, partitions).await };
+        self.run("add partitions to a topic of", work).await
+    }
 }

@@ -367,4 +367,9 @@ impl crate::store::Store for SqliteLog {
         let work = move |c: &Connection| Ok(groups::begin_all(c, &group, &positions)?);
         self.shared.change("begin a group of", work, |()| ()).await
     }
+
+    async fn grow(&self, topic: weir_schema::TopicId, partitions: u32) -> Result<(), LogError> {
+        let work = move |c: &Connection| Ok(topics::grow(c, topic, partitions)?);
+        self.shared.change("add partitions to a topic of", work, |()| ()).await
+    }
 }

@@ -4,13 +4,16 @@ use crate::postgres::PostgresLog;
 use crate::sqlite::SqliteLog;
 use crate::{Driver, Log, LogConfig, LogError};
 use std::sync::Arc;
-use weir_schema::{At, GroupName, Offset};
+use weir_schema::{At, GroupName, Offset, TopicId};
 
 /// A log that holds topics whose events are elsewhere.
 #[async_trait::async_trait]
 pub(crate) trait Store: Log {
     /// Writes those of a group's positions that it has not yet; owns nothing by that.
     async fn begin(&self, group: &GroupName, positions: &[(At, Offset)]) -> Result<(), LogError>;
+
+    /// Gives a topic so many partitions, if it has fewer.
+    async fn grow(&self, topic: TopicId, partitions: u32) -> Result<(), LogError>;
 }
 
 /// Opens a store.

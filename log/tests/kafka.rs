@@ -2,8 +2,10 @@
 #![cfg(feature = "kafka")]
 
 mod kafka {
+    mod altered;
     mod brokers;
     mod nodes;
     mod outside;
+    mod refused;
     mod stores;
 }

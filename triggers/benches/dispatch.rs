@@ -117,6 +117,7 @@ fn dispatcher() -> Dispatcher {
         parked: Vec::new(),
         mark: None,
         is_paused: false,
+        lost: None,
     };
     let mut sequence = 0;
     let ids = Box::new(move || {

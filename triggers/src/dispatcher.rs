@@ -89,6 +89,8 @@ pub struct Dispatcher {
 
     phase: Phase,
     paused: Option<PauseReason>,
+    /// Whether a row of the log's says that events are lost.
+    is_told_lost: bool,
     /// Some: the breaker is open.
     probe: Option<Probe>,
     judged: Judged,
@@ -189,7 +191,11 @@ impl Dispatcher {
             now,
             actions: Vec::new(),
             phase: Phase::Active,
-            paused: assigned.is_paused.then_some(PauseReason::ByHand),
+            paused: assigned
+                .lost
+                .map(|earliest| PauseReason::EventsLost { earliest })
+                .or(assigned.is_paused.then_some(PauseReason::ByHand)),
+            is_told_lost: assigned.lost.is_some(),
             probe: None,
             judged: Judged::default(),
             position,
@@ -239,6 +245,9 @@ impl Dispatcher {
         }
         self.count_crashes(unclean);
         self.watch_parked();
+        if let Some(reason @ PauseReason::EventsLost { .. }) = self.paused {
+            self.report(Report::Paused(reason));
+        }
     }
 
     /// Takes note of what happened. What follows from it is in the next [`Dispatcher::take_actions`].

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use weir_log::{Change, LogError, Membership, all_rows};
+use weir_log::{Change, LogError, Membership, all_rows, lost_key};
 use weir_runtime::Session;
 use weir_schema::{At, Epoch, Fence, Offset};
 
@@ -155,12 +155,18 @@ impl GroupTask {
     ) -> Result<Assignment, LogError> {
         let (log, group) = (self.session.log(), &self.trigger.group);
         let range = Entry::range(group, at.partition);
-        let mut keys =
-            vec![mark_key(group, at.partition), control::pause_key(group), replay::hold_key(group)];
+        let mut keys = vec![
+            mark_key(group, at.partition),
+            lost_key(group, at.partition),
+            control::pause_key(group),
+            replay::hold_key(group),
+        ];
         let replay = self.trigger.replay.as_ref();
         keys.extend(replay.map(|r| replay::record_key(&r.context.name)));
         let mut rows = log.get(&keys).await?.into_iter();
         let mark = rows.next().flatten();
+        let lost = rows.next().flatten();
+        let lost = lost.map(|row| Offset(String::from_utf8_lossy(&row.value).parse().unwrap_or(0)));
         let is_paused = self.hold || rows.by_ref().take(2).flatten().next().is_some();
         // another process may have ended it since it was begun here
         let is_over = replay.is_some() && !rows.flatten().next().is_some_and(|row| replay::may_run(&row));
@@ -174,6 +180,7 @@ impl GroupTask {
             parked: all_rows(&**log, range).await?,
             mark,
             is_paused: is_paused || is_over,
+            lost,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What triggers tell people and machines: log lines and numbers. `docs/telemetry.md` lists the numbers.
 
-use crate::dispatcher::Report;
+use crate::dispatcher::{PauseReason, Report};
 use crate::trigger::Trigger;
 use weir_runtime::{Failure, FailureKind};
 use weir_schema::Offset;
@@ -39,6 +39,15 @@ pub(crate) fn report(trigger: &Trigger, partition: u32, report: &Report) {
         }
         Report::Detached(offset) => {
             tracing::info!(trigger = name, partition, %offset, "a slow event lets others pass")
+        }
+        Report::Paused(PauseReason::EventsLost { earliest }) => {
+            tracing::error!(
+                trigger = name,
+                partition,
+                %earliest,
+                "events that the trigger had not handled are gone, and it stands still until someone says where it goes on: \
+                 weir triggers seek {name} --to earliest takes what there is"
+            );
         }
         Report::Paused(reason) => {
             tracing::warn!(trigger = name, partition, ?reason, "the trigger stands still")

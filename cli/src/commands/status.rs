@@ -11,7 +11,8 @@ const STUCK: [&str; 5] = ["exhausted", "too-many-parked", "events-lost", "refuse
 pub(super) async fn run(api: &Api, json: bool) -> anyhow::Result<ExitCode> {
     let status = api.get("/v1/status").await?;
     let triggers = status["triggers"].as_array().cloned().unwrap_or_default();
-    let broken = status["broken"].as_array().cloned().unwrap_or_default();
+    let mut broken = status["broken"].as_array().cloned().unwrap_or_default();
+    broken.extend(status["troubles"].as_array().cloned().unwrap_or_default());
     if json {
         output::line(&status.to_string());
     } else {

@@ -11,8 +11,8 @@ pub(super) async fn live() -> &'static str {
     "ok\n"
 }
 
-/// Ready: the log answers.
-pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, ApiError> {
+/// Ready: the log answers. What someone must see to is told, a line each; it does not make the server less ready.
+pub(super) async fn ready(State(admin): State<Admin>) -> Result<String, ApiError> {
     if admin.shutdown.is_cancelled() {
         return Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -21,13 +21,19 @@ pub(super) async fn ready(State(admin): State<Admin>) -> Result<&'static str, Ap
         ));
     }
     admin.session.log().topics().await?;
-    Ok("ready\n")
+    let mut told = String::from("ready\n");
+    for trouble in admin.session.log().troubles().await? {
+        told.push_str(&trouble);
+        told.push('\n');
+    }
+    Ok(told)
 }
 
 pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, ApiError> {
     let capabilities = admin.session.log().capabilities();
     let topics = admin.session.log().topics().await?;
     let triggers = admin.triggers.status().await?;
+    let troubles = admin.session.log().troubles().await?;
     let project = admin.live.borrow().clone();
     Ok(Json(json!({
         "app": admin.settings.app,
@@ -43,6 +49,7 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<Value>, Ap
         "functions": project.code.functions().len(),
         "routes": project.router.routes().len(),
         "triggers": triggers,
+        "troubles": troubles,
         "broken": project.code.errors().iter().map(ToString::to_string).collect::<Vec<_>>(),
     })))
 }

@@ -1,42 +1,57 @@
 //! The short way to Kafka: single events that belong to nothing else, by an idempotent producer, without a transaction.
 
-use super::clients::{Clients, Context};
-use super::error::Words;
+mod line;
+mod mending;
+
+use super::clients::{Context, KNOWN_WITHIN};
 use super::mirror::{Topic, number, offset};
+use super::parts::Parts;
 use super::shared::Shared;
-use crate::{Clock, CommitError, Rejection};
+use crate::{Clock, CommitError, LogError, Rejection};
+use line::Line;
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use smallvec::smallvec;
 use std::sync::Arc;
-use weir_schema::{At, Millis, Receipt, Record, TxnId};
+use tokio::runtime::Handle;
+use weir_schema::{At, Millis, Receipt, Record, Records, TxnId};
 
 /// How many events may wait for the brokers.
 const QUEUE: &str = "1000000";
 
-/// Sends single events.
+/// Sends single events. When its producer fails for good there is another ([`mending`]).
+#[derive(Debug)]
 pub(super) struct Appender {
-    producer: ThreadedProducer<Deliveries>,
+    line: Arc<Line>,
     pub(super) clock: Arc<dyn Clock>,
-    words: Words,
 }
 
 /// One event on its way.
 #[derive(Debug)]
 pub(super) struct Sent {
     id: TxnId,
+    topic: Arc<Topic>,
     at: At,
+    /// The event, alone.
+    event: Records,
+    /// With which time a producer has it, or had it; none: none has.
+    time: Option<Millis>,
     shared: Arc<Shared>,
 }
 
+type Producer = ThreadedProducer<Deliveries>;
+
 /// Hears what became of events.
-struct Deliveries(Context);
+struct Deliveries {
+    context: Context,
+    line: Arc<Line>,
+}
 
 impl ClientContext for Deliveries {
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(error, reason);
+        self.context.error(error, reason);
     }
 }
 
@@ -45,46 +60,95 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
         match result {
-            Ok(message) => arrived(*sent, message.offset()),
-            Err((error, _)) => sent.shared.pending.resolve(sent.id, Err(refusal(error, sent.at))),
+            Ok(message) => sent.arrived(message.offset()),
+            Err((error, _)) => match refusal(error, sent.at) {
+                Some(why) => sent.resolve(Err(why)),
+                None => self.line.fail(sent),
+            },
         }
     }
 }
 
 impl Appender {
-    pub(super) fn open(clients: &Clients, clock: Arc<dyn Clock>) -> Result<Self, KafkaError> {
-        let config = clients.config(&[
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            ("linger.ms", "0"),
-            // an event waits for its brokers however long they are away: its outcome is never a guess
-            ("message.timeout.ms", "0"),
-            ("queue.buffering.max.messages", QUEUE),
-        ]);
-        let producer: ThreadedProducer<Deliveries> =
-            config.create_with_context(Deliveries(Context(clients.words.clone())))?;
-        // the first acknowledgement would take half a second more
-        producer.client().fetch_metadata(Some(&clients.group("relay")), super::clients::ANSWER)?;
-        Ok(Self { producer, clock, words: clients.words.clone() })
+    /// Opens the producer. Waits for brokers; what waits for them later may use `handle`.
+    pub(super) fn open(parts: Arc<Parts>, handle: Handle, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        let line = Arc::new(Line::default());
+        let producer = open_producer(&parts, &line);
+        let producer = producer.map_err(|error| parts.in_words("open a producer", "", &error))?;
+        if line.restore(producer).is_err() {
+            return Err(LogError::Closed);
+        }
+        let mended = line.clone();
+        let work = move || mending::mend(&mended, &parts, &handle);
+        let started = std::thread::Builder::new().name("weir-kafka-mender".into()).spawn(work);
+        started.map_err(|error| LogError::Unavailable {
+            operation: "start a thread for the log".into(),
+            source: error.into(),
+            retry: true,
+        })?;
+        Ok(Self { line, clock })
     }
 
-    /// Sends the event of the transaction `id`, which is resolved when it can be read.
-    pub(super) fn send(&self, shared: &Arc<Shared>, id: TxnId, topic: &Topic, event: &Record<'_>) {
-        let at = event.meta.at;
-        let sent = shared.times.stamp(at, self.clock.now(), |time| {
-            let sent = Box::new(Sent { id, at, shared: shared.clone() });
-            self.producer.send(message(topic, event, time, sent)).map_err(|(error, _)| error)
-        });
-        if let Err(error) = sent {
-            let error = match error.rdkafka_error_code() {
-                Some(RDKafkaErrorCode::QueueFull) => {
-                    CommitError::Unavailable("too many events wait for Kafka: commit less at once".into())
-                }
-                _ => CommitError::Unavailable(self.words.unavailable("append to Kafka", &error).into()),
-            };
-            shared.pending.resolve(id, Err(error));
-        }
+    /// Sends `event`, which is one and all of the transaction `id`; that is resolved when it can be read.
+    pub(super) fn send(&self, shared: &Arc<Shared>, id: TxnId, topic: Arc<Topic>, at: At, event: Records) {
+        let sent = Sent { id, topic, at, event, time: None, shared: shared.clone() };
+        self.line.send(Box::new(sent), self.clock.now());
     }
+}
+
+impl Drop for Appender {
+    fn drop(&mut self) {
+        self.line.close();
+    }
+}
+
+impl Sent {
+    /// Gives it to a producer; if that does not take it, it comes back.
+    fn produce(self: Box<Self>, producer: &Producer, now: Millis) -> Result<(), (KafkaError, Box<Self>)> {
+        let (shared, topic, records) = (self.shared.clone(), self.topic.clone(), self.event.clone());
+        // it has been sent as one
+        let Some(event) = records.get(0) else { return Ok(()) };
+        shared.times.stamp(self.at, now, |time| {
+            let mut sent = self;
+            sent.time = Some(time);
+            let refused = producer.send(message(&topic, &event, time, sent));
+            refused.map_err(|(error, record)| (error, record.delivery_opaque))
+        })
+    }
+
+    /// It is in Kafka: its transaction is resolved when it can be read.
+    fn arrived(self, at_offset: i64) {
+        let Self { id, at, shared, .. } = self;
+        let offset = offset(at_offset);
+        let receipt = Receipt { bases: smallvec![(at, offset, 1)], ..Receipt::default() };
+        let tell = shared.clone();
+        shared.tails.when_visible(at, offset, Box::new(move || tell.pending.resolve(id, Ok(receipt))));
+    }
+
+    fn resolve(&self, outcome: crate::batch::Outcome) {
+        self.shared.pending.resolve(self.id, outcome);
+    }
+}
+
+/// A producer whose reports `line` hears.
+fn open_producer(parts: &Parts, line: &Arc<Line>) -> Result<Producer, KafkaError> {
+    let clients = &parts.clients;
+    let batch = parts.shared.limits.batch(clients.batch()).to_string();
+    let config = clients.config(&[
+        ("enable.idempotence", "true"),
+        ("acks", "all"),
+        ("linger.ms", "0"),
+        ("batch.size", &batch),
+        ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
+        // an event waits for its brokers however long they are away: its outcome is never a guess
+        ("message.timeout.ms", "0"),
+        ("queue.buffering.max.messages", QUEUE),
+    ]);
+    let deliveries = Deliveries { context: Context(clients.words.clone()), line: line.clone() };
+    let producer: Producer = config.create_with_context(deliveries)?;
+    // the first acknowledgement would take half a second more
+    producer.client().fetch_metadata(Some(&clients.group("relay")), super::clients::ANSWER)?;
+    Ok(producer)
 }
 
 /// An event as a producer takes it.
@@ -107,32 +171,18 @@ pub(super) fn message<'a, D: rdkafka::util::IntoOpaque>(
     message
 }
 
-fn arrived(sent: Sent, at_offset: i64) {
-    let Sent { id, at, shared } = sent;
-    let offset = offset(at_offset);
-    let receipt = Receipt { bases: smallvec![(at, offset, 1)], ..Receipt::default() };
-    let tell = shared.clone();
-    shared.tails.when_visible(at, offset, Box::new(move || tell.pending.resolve(id, Ok(receipt))));
-}
-
-/// What an error of a delivery means for its transaction.
-fn refusal(error: &KafkaError, at: At) -> CommitError {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
-            CommitError::Rejected(Rejection::NoTopic { topic: at.topic, partition: at.partition })
+/// What an error of a delivery means for its transaction; none: it may be in Kafka or not, or may yet be sent.
+fn refusal(error: &KafkaError, at: At) -> Option<CommitError> {
+    match error.rdkafka_error_code()? {
+        RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
+            Some(CommitError::Rejected(Rejection::NoTopic { topic: at.topic, partition: at.partition }))
         }
-        Some(
-            RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidRecord
-            | RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::PolicyViolation,
-        ) => CommitError::Unavailable(format!("Kafka refused the event: {error}").into()),
-        _ => CommitError::Ambiguous(error.to_string().into()),
-    }
-}
-
-impl std::fmt::Debug for Appender {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Appender").finish_non_exhaustive()
+        RDKafkaErrorCode::InvalidRecord => Some(CommitError::Rejected(Rejection::Malformed(
+            "Kafka does not take the event as its topic is set: one that is compacted takes none without a key",
+        ))),
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::PolicyViolation => {
+            Some(CommitError::Unavailable(format!("Kafka refused the event: {error}").into()))
+        }
+        _ => None,
     }
 }

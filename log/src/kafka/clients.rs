@@ -12,7 +12,11 @@ use std::time::{Duration, Instant};
 /// How long one answer of the brokers may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
-/// The largest message, as librdkafka has it where nothing else is said.
+/// After so many milliseconds a topic that producers do not find is taken not to be there: one that the log has made is known
+/// everywhere before it is used.
+pub(super) const KNOWN_WITHIN: &str = "5000";
+
+/// The largest message, and the largest batch of them, as librdkafka has it where nothing else is said.
 const MESSAGE_BYTES: usize = 1_000_000;
 /// What Kafka may add to an event's key, value and headers as the log counts them.
 const MESSAGE_FRAME: usize = 64;
@@ -51,8 +55,17 @@ impl Clients {
 
     /// How large an event may be.
     pub(super) fn event_limit(&self) -> usize {
-        let told = self.options.properties.get("message.max.bytes").and_then(|bytes| bytes.parse().ok());
-        told.unwrap_or(MESSAGE_BYTES).saturating_sub(MESSAGE_FRAME)
+        self.bytes("message.max.bytes").saturating_sub(MESSAGE_FRAME)
+    }
+
+    /// How large a batch of events may be.
+    pub(super) fn batch(&self) -> usize {
+        self.bytes("batch.size")
+    }
+
+    fn bytes(&self, property: &str) -> usize {
+        let told = self.options.properties.get(property).and_then(|bytes| bytes.parse().ok());
+        told.unwrap_or(MESSAGE_BYTES)
     }
 
     /// Describes topics and makes them.

@@ -1,6 +1,7 @@
 //! Which way a transaction goes.
 
 use super::KafkaLog;
+use super::limits::EVENT;
 use super::mirror::Topic;
 use super::outbox;
 use super::shared::Shared;
@@ -41,31 +42,38 @@ impl KafkaLog {
             return self.refuse(transaction, why);
         }
         match self.straight(transaction) {
-            Some((topic, event)) => self.appender.send(&self.shared, transaction.id, &topic, &event),
+            Some((topic, at, event)) => {
+                self.appender.send(&self.shared, transaction.id, topic, at, event.clone());
+            }
             None => self.relay(transaction),
         }
     }
 
     /// The event of a transaction that is nothing else, if it may go to Kafka at once.
-    fn straight<'t>(&self, transaction: &'t Transaction) -> Option<(Arc<Topic>, Record<'t>)> {
+    fn straight<'t>(&self, transaction: &'t Transaction) -> Option<(Arc<Topic>, At, &'t Records)> {
         let is_bare = transaction.fence.is_none()
             && transaction.advance.is_none()
             && transaction.reads.is_empty()
             && transaction.writes.is_empty()
             // else the store is to tell
             && transaction.catalog == self.shared.tails.catalog();
-        let mut events = transaction.appends.iter().flat_map(Records::iter);
-        let (Some(event), None, true) = (events.next(), events.next(), is_bare) else { return None };
+        let mut appends = transaction.appends.iter().filter(|records| !records.is_empty());
+        let (Some(records), None, true) = (appends.next(), appends.next(), is_bare) else { return None };
+        let at = records.get(0).filter(|_| records.len() == 1)?.meta.at;
         // what was sent before it by the other way comes first
-        let is_free = self.shared.pending.is_free(event.meta.at) && self.shared.pending.is_free(CATALOG);
-        Some((self.shared.mirror.topic(event.meta.at).filter(|_| is_free)?, event))
+        let is_free = self.shared.pending.is_free(at) && self.shared.pending.is_free(CATALOG);
+        Some((self.shared.mirror.topic(at).filter(|_| is_free)?, at, records))
     }
 
     /// Why an event can never be sent.
     fn refusal(&self, event: &Record<'_>) -> Option<Rejection> {
         let At { topic, partition } = event.meta.at;
-        if self.shared.mirror.topic(event.meta.at).is_none() {
+        if self.shared.mirror.topic(event.meta.at).is_none() || self.shared.is_gone(topic) {
             return Some(Rejection::NoTopic { topic, partition });
+        }
+        let (size, limit) = (event.meta.bytes(), self.shared.limits.event(topic));
+        if size > limit {
+            return Some(Rejection::TooLarge { what: EVENT, size, limit });
         }
         let is_broken = event.headers().any(|(name, _)| name.contains('\0'));
         is_broken.then_some(Rejection::Malformed("Kafka takes no zero byte in the name of a header"))

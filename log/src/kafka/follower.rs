@@ -81,6 +81,17 @@ impl Follower {
         Ok(())
     }
 
+    /// Follows a partition no more.
+    pub(super) fn remove(&self, topic: &Topic, at: At) -> Result<(), KafkaError> {
+        let partition = number(at.partition);
+        if self.consumer.assignment()?.find_partition(&topic.name, partition).is_none() {
+            return Ok(());
+        }
+        let mut places = TopicPartitionList::new();
+        places.add_partition(&topic.name, partition);
+        self.consumer.incremental_unassign(&places)
+    }
+
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
     pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), KafkaError> {
         let ask = |within| self.asker.fetch_watermarks(&topic.name, number(at.partition), within);
@@ -117,7 +128,9 @@ impl Follower {
             match patiently(|| ask(LEADERS_ANSWER)) {
                 Err(error) if may_be_outdated(&error) && Instant::now() < patience => {
                     std::thread::sleep(BREATH);
-                    self.asker.fetch_metadata(Some(topic), ANSWER)?;
+                    for client in [&self.asker, &self.consumer] {
+                        client.fetch_metadata(Some(topic), ANSWER)?;
+                    }
                 }
                 answer => return answer,
             }

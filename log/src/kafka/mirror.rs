@@ -57,6 +57,12 @@ impl Mirror {
         maps.by_id.get(&at.topic).filter(|topic| at.partition < topic.spec.partitions).cloned()
     }
 
+    /// Every topic that is known.
+    pub(super) fn all(&self) -> Vec<Arc<Topic>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        maps.by_id.values().cloned().collect()
+    }
+
     /// The number of the topic that Kafka calls `name`.
     pub(super) fn id(&self, name: &str) -> Option<TopicId> {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);

@@ -4,6 +4,8 @@ use super::append::Appender;
 use super::clients::{ANSWER, Clients};
 use super::error::refused;
 use super::follower::Follower;
+use super::lookout::Lookout;
+use super::notes::Notes;
 use super::parts::Parts;
 use super::read::Readers;
 use super::relay::{self, Relay};
@@ -47,9 +49,14 @@ impl KafkaLog {
             return Err(refused(format!("open log {}", clients.options.place()), why));
         }
         let outbox = At { topic: outbox.id, partition: 0 };
-        let appender = ask(&keeper, &clients, move |clients| Appender::open(clients, clock)).await?;
+        let lined = parts.clone();
+        let handle = keeper.blocking();
+        let appender =
+            keeper.run(move || Appender::open(lined, handle, clock)).await.ok_or(LogError::Closed)??;
         let capabilities = capabilities(&clients, &*store);
+        let notes = Notes::new(store.clone(), capabilities.writer);
         let relay = Relay {
+            notes: notes.clone(),
             clients: clients.clone(),
             store: store.clone(),
             outbox,
@@ -57,16 +64,35 @@ impl KafkaLog {
             writer: capabilities.writer,
             handle: keeper.blocking(),
             runs_here: Arc::default(),
-            own_ids: Arc::default(),
         };
         forward_news(&keeper, &parts.shared, &*store);
+        let lookout = Arc::new(Lookout {
+            parts: parts.clone(),
+            notes,
+            keeps: relay.runs_here.clone(),
+            handle: keeper.blocking(),
+            seen: Mutex::default(),
+        });
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
-        let (changing, closed) = (Mutex::default(), false.into());
-        let log =
-            Self { capabilities, shared, store, outbox, appender, parts, keeper, changing, relay, closed };
+        let log = Self {
+            capabilities,
+            shared,
+            store,
+            outbox,
+            appender,
+            parts,
+            keeper,
+            changing: Mutex::default(),
+            lookout,
+            relay,
+            closed: false.into(),
+        };
         for info in log.infos().await? {
             log.described(info).await?;
         }
+        // what has become of topics meanwhile, before anyone goes on in them
+        log.lookout.look().await?;
+        log.keeper.spawn(log.lookout.clone().run());
         Ok(log)
     }
 }
@@ -80,7 +106,7 @@ async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, Lo
 }
 
 /// Reaches the brokers.
-fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
+pub(super) fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
     let admin = clients.admin()?;
     admin.inner().fetch_metadata(Some(&clients.group("relay")), ANSWER)?;
     Ok(Parts {

@@ -32,9 +32,33 @@ impl Parts {
         led.map_err(|error| self.in_words("wait for the leaders of topic", name, &error))
     }
 
-    /// Follows a topic from now on.
+    /// Follows a topic from now on; one that is gone is noted as such.
     pub(super) fn follow(&self, topic: &Topic) -> Result<(), LogError> {
+        let is_gone = self.partitions(&topic.name)?.is_none();
+        self.shared.set_gone(topic, is_gone);
+        if is_gone {
+            return Ok(());
+        }
         self.follower.add(topic).map_err(|error| self.in_words("follow topic", &topic.name, &error))
+    }
+
+    /// Follows a partition no more.
+    pub(super) fn unfollow(&self, topic: &Topic, at: At) -> Result<(), LogError> {
+        let unfollowed = self.follower.remove(topic, at);
+        unfollowed.map_err(|error| self.in_words("follow topic", &topic.name, &error))
+    }
+
+    /// Looks up how much each topic takes. What is not told is taken to be what the clients are set to.
+    pub(super) async fn look_at_limits(&self) {
+        let topics = self.shared.mirror.all();
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        match self.topics.limits(&names).await {
+            Ok(limits) => {
+                let told = topics.iter().zip(limits);
+                told.for_each(|(topic, limit)| self.shared.limits.set(topic.id, limit));
+            }
+            Err(error) => tracing::debug!(%error, "the settings of topics cannot be looked at"),
+        }
     }
 
     /// Of each partition the earliest offset that is kept, and the tail.
@@ -96,12 +120,13 @@ impl Parts {
     }
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
-    fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
+    pub(super) fn window(&self, topic: &Topic, at: At) -> Result<(Offset, Offset), LogError> {
         let window = self.follower.window(topic, at);
         window.map_err(|error| self.in_words("look at topic", &topic.name, &error))
     }
 
-    fn in_words(&self, operation: &str, name: &str, error: &KafkaError) -> LogError {
-        self.clients.words.unavailable(format!("{operation} {name}"), error)
+    pub(super) fn in_words(&self, operation: &str, name: &str, error: &KafkaError) -> LogError {
+        let operation = [operation, name].join(" ");
+        self.clients.words.unavailable(operation.trim_end(), error)
     }
 }

@@ -6,7 +6,7 @@ use crate::{Commit, CommitError};
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
-use weir_schema::{At, Receipt, Transaction, TxnId};
+use weir_schema::{At, Offset, Receipt, Transaction, TxnId};
 
 /// See the module's docs.
 #[derive(Default, Debug)]
@@ -60,6 +60,11 @@ impl Pending {
         }
         rest.for_each(|done| drop(done.send(repeated())));
         self.ended.notify_waiters();
+    }
+
+    /// Whether a transaction has been told, of the last ones, that its event is there.
+    pub(super) fn has_told(&self, place: (At, Offset)) -> bool {
+        self.lock().ledger.has(place)
     }
 
     /// Notes that a transaction is on its way to `places` by the store …

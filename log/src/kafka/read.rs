@@ -7,8 +7,9 @@ use crate::ReadLimit;
 use bytes::BytesMut;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Headers as _, Message, OwnedMessage};
+use rdkafka::message::{Message, OwnedMessage};
 use rdkafka::{Offset as Place, TopicPartitionList};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use weir_schema::{At, Headers, Millis, Offset, Records, RecordsBuilder};
@@ -155,10 +156,7 @@ impl Page {
 
     /// Adds an event, unless it does not fit.
     fn add(&mut self, message: &impl Message) -> bool {
-        let mut headers = BytesMut::new();
-        for header in message.headers().iter().flat_map(|headers| headers.iter()) {
-            Headers::encode(&mut headers, header.key, header.value.unwrap_or_default());
-        }
+        let headers = message.headers().map(encode).unwrap_or_default();
         let (key, value) = (message.key(), message.payload());
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers.len();
         if !self.records.is_empty() && self.records.bytes() + bytes > self.max.bytes {
@@ -170,4 +168,19 @@ impl Page {
         self.next = offset.next();
         true
     }
+}
+
+/// Headers as the log has them. The client panics at a name that is no UTF-8: such a header is left out.
+fn encode(headers: &impl rdkafka::message::Headers) -> BytesMut {
+    let mut encoded = BytesMut::new();
+    for index in 0..headers.count() {
+        match catch_unwind(AssertUnwindSafe(|| headers.try_get(index))) {
+            Ok(Some(header)) => {
+                Headers::encode(&mut encoded, header.key, header.value.unwrap_or_default());
+            }
+            Ok(None) => {}
+            Err(_) => tracing::debug!("a header whose name is no UTF-8 is left out"),
+        }
+    }
+    encoded
 }

@@ -6,20 +6,24 @@
 //! row's transaction came to, the number tells.
 
 mod elsewhere;
+mod refused;
 mod session;
 mod transactor;
 
 use super::clients::Clients;
+use super::notes::Notes;
 use super::shared::Shared;
-use crate::{Change, Log, LogError, Membership};
+use crate::store::Store;
+use crate::{Change, LogError, Membership};
 use session::Session;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Epoch, GroupName, Offset, WriterId};
 
+pub(super) use refused::troubles;
 pub(super) use session::first;
 pub(super) use transactor::reached;
 
@@ -30,7 +34,8 @@ pub(super) const GROUP: &str = "_weir_relay";
 #[derive(Clone, Debug)]
 pub(super) struct Relay {
     pub(super) clients: Clients,
-    pub(super) store: Arc<dyn Log>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) notes: Notes,
     pub(super) outbox: At,
     pub(super) shared: Arc<Shared>,
     pub(super) writer: WriterId,
@@ -38,8 +43,6 @@ pub(super) struct Relay {
     pub(super) handle: Handle,
     /// Whether this process has the lease.
     pub(super) runs_here: Arc<AtomicBool>,
-    /// How many transactions of its own it has sent to the store.
-    pub(super) own_ids: Arc<AtomicU64>,
 }
 
 /// A thread that relays. Stops when it is dropped.

@@ -1,10 +1,15 @@
 //! What the parts of the log share.
 
-use super::mirror::Mirror;
+use super::limits::Limits;
+use super::mirror::{Mirror, Topic};
 use super::pending::Pending;
 use super::relayed::Relayed;
 use super::tails::Tails;
 use super::times::Times;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{PoisonError, RwLock};
+use tokio::sync::watch;
+use weir_schema::TopicId;
 
 /// See the module's docs. Owns no client: the threads of clients hold on to it.
 #[derive(Debug)]
@@ -14,6 +19,11 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     pub(super) relayed: Relayed,
     pub(super) times: Times,
+    pub(super) limits: Limits,
+    /// Topics that Kafka does not have any more.
+    gone: RwLock<HashSet<TopicId>>,
+    /// How often each topic has become another.
+    altered: watch::Sender<BTreeMap<TopicId, u64>>,
 }
 
 impl Shared {
@@ -24,7 +34,39 @@ impl Shared {
             pending: Pending::default(),
             relayed: Relayed::default(),
             times: Times::default(),
+            limits: Limits::default(),
+            gone: RwLock::default(),
+            altered: watch::Sender::default(),
         }
+    }
+
+    pub(super) fn is_gone(&self, topic: TopicId) -> bool {
+        self.gone.read().unwrap_or_else(PoisonError::into_inner).contains(&topic)
+    }
+
+    /// Notes whether Kafka has a topic.
+    pub(super) fn set_gone(&self, topic: &Topic, is_gone: bool) {
+        let mut gone = self.gone.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = if is_gone { gone.insert(topic.id) } else { gone.remove(&topic.id) };
+        drop(gone);
+        let topic = &topic.name;
+        match (changed, is_gone) {
+            (true, true) => tracing::error!(
+                topic,
+                "Kafka does not have the topic any more: nothing can be appended to it"
+            ),
+            (true, false) => tracing::info!(topic, "Kafka has the topic again"),
+            (false, _) => {}
+        }
+    }
+
+    /// Says that a topic has become another: it has new partitions, or other events.
+    pub(super) fn alter(&self, topic: TopicId) {
+        self.altered.send_modify(|altered| *altered.entry(topic).or_default() += 1);
+    }
+
+    pub(super) fn altered(&self) -> watch::Receiver<BTreeMap<TopicId, u64>> {
+        self.altered.subscribe()
     }
 
     /// Lets go of everyone who waits for something.

@@ -78,6 +78,22 @@ impl Tails {
         }
     }
 
+    /// The tail of a partition, as far as it is known.
+    pub(super) fn known(&self, at: At) -> Offset {
+        self.lock().get(&at).and_then(|partition| partition.tail).unwrap_or_default()
+    }
+
+    /// A partition is another one, with this tail. Whoever waits for what was there has it.
+    pub(super) fn reset(&self, at: At, tail: Offset) {
+        let reset = Partition { tail: Some(tail), ..Partition::default() };
+        let before = self.lock().insert(at, reset);
+        self.hint.send_modify(|hint| {
+            hint.tails.insert(at, tail);
+        });
+        let waiting = before.map(|partition| partition.waiting).unwrap_or_default();
+        waiting.into_iter().flat_map(|(_, done)| done).for_each(|done| done());
+    }
+
     /// The tail of a partition that can be read up to `end`, if everything below `end` has been looked at.
     pub(super) fn settled(&self, at: At, end: Offset) -> Option<Offset> {
         let partitions = self.lock();

@@ -5,7 +5,7 @@ use super::error::refused;
 use super::mirror::{Mirror, number};
 use crate::{LogError, TopicSpec};
 use rdkafka::admin::{
-    AdminOptions, AlterConfig, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+    AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -17,6 +17,8 @@ use weir_schema::{At, Offset};
 const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 /// The setting of a topic that says how long events are kept.
 const RETENTION: &str = "retention.ms";
+/// And how large a batch of them may be.
+const LIMIT: &str = "max.message.bytes";
 
 /// Makes and changes topics.
 pub(super) struct Topics {
@@ -74,6 +76,17 @@ impl Topics {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How large a batch each topic takes; none: that is not told.
+    pub(super) async fn limits(&self, names: &[&str]) -> Result<Vec<Option<usize>>, KafkaError> {
+        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        if resources.is_empty() {
+            return Ok(Vec::new());
+        }
+        let described = self.admin.describe_configs(&resources, &options()).await?;
+        let limit = |config: &ConfigResource| config.get(LIMIT)?.value.as_ref()?.parse().ok();
+        Ok(described.iter().map(|config| limit(config.as_ref().ok()?)).collect())
     }
 
     /// Sets how long a topic's events are kept; its other settings stay as they are.

@@ -39,6 +39,22 @@ pub(super) async fn create(client: &mut Client, spec: &TopicSpec) -> Result<Topi
     Ok(TopicInfo { id, spec: spec.clone(), earliest: offsets.clone(), tail: offsets, bytes: 0 })
 }
 
+/// Gives a topic so many partitions, if it has fewer.
+#[cfg(feature = "kafka")]
+pub(super) async fn grow(client: &mut Client, id: TopicId, partitions: u32) -> Result<(), Failure> {
+    let transaction = client.transaction().await?;
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&signed(id.0), &signed(partitions)];
+    for table in ["partitions", "tails"] {
+        let sql = format!(
+            "INSERT INTO {table}(topic, part) SELECT $1, * FROM generate_series(0, $2::int - 1) ON CONFLICT DO NOTHING"
+        );
+        transaction.execute(&sql, &values).await?;
+    }
+    let sql = "UPDATE topics SET partitions = greatest(partitions, $2) WHERE id = $1";
+    transaction.execute(sql, &values).await?;
+    Ok(transaction.commit().await?)
+}
+
 /// Makes the topic `id` this one, without its partitions.
 pub(super) async fn put(client: &impl GenericClient, id: TopicId, spec: &TopicSpec) -> Result<(), Failure> {
     let sql = "INSERT INTO topics VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO UPDATE SET name = excluded.name,

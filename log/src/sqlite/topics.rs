@@ -38,6 +38,17 @@ pub(super) fn create(connection: &Connection, spec: &TopicSpec) -> Result<TopicI
     Ok(TopicInfo { id: TopicId(id), spec: spec.clone(), earliest: offsets.clone(), tail: offsets, bytes: 0 })
 }
 
+/// Gives a topic so many partitions, if it has fewer.
+#[cfg(feature = "kafka")]
+pub(super) fn grow(connection: &Connection, id: TopicId, partitions: u32) -> rusqlite::Result<()> {
+    for At { topic, partition } in (0..partitions).map(|partition| At { topic: id, partition }) {
+        let sql = "INSERT INTO partitions(topic, part) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+        connection.execute(sql, (topic.0, partition))?;
+    }
+    let sql = "UPDATE topics SET partitions = max(partitions, ?2) WHERE id = ?1";
+    connection.execute(sql, (id.0, partitions)).map(drop)
+}
+
 /// Makes the topic `id` this one, without its partitions.
 pub(super) fn put(connection: &Connection, id: TopicId, spec: &TopicSpec) -> rusqlite::Result<()> {
     let sql = "INSERT INTO topics VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET name = excluded.name,

@@ -5,6 +5,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer};
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_log::conformance::broker::Prefix;
@@ -14,7 +18,7 @@ use weir_schema::Offset;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn open(prefix: &Prefix) -> Fixture {
+pub(super) async fn open(prefix: &Prefix) -> Fixture {
     let folder = tempfile::tempdir().expect("a folder is made");
     let store = Driver::sqlite(folder.path().join("store.db"));
     let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
@@ -22,12 +26,19 @@ async fn open(prefix: &Prefix) -> Fixture {
     Fixture::new(log.expect("the log is opened"), Arc::default(), folder)
 }
 
-async fn make(prefix: &Prefix, topic: &str, partitions: i32) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a client");
+pub(super) fn admin(prefix: &Prefix) -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a client")
+}
+
+pub(super) async fn make(prefix: &Prefix, topic: &str, partitions: i32) {
     let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
-    let made = admin.create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
+    let made = admin(prefix).create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
     made[0].as_ref().expect("the topic is made");
+}
+
+pub(super) async fn delete(prefix: &Prefix, topic: &str) {
+    let deleted = admin(prefix).delete_topics(&[topic], &AdminOptions::new()).await;
+    deleted.expect("the broker answers")[0].as_ref().expect("it is deleted");
 }
 
 fn producer(prefix: &Prefix) -> ThreadedProducer<DefaultProducerContext> {
@@ -79,4 +90,24 @@ async fn a_name_that_kafka_takes_for_another_is_refused_with_that_one() {
     f.topic("a.b", 1).await;
     let refused = f.log.create_topic(&spec("a_b", 1)).await.expect_err("Kafka takes . and _ for the same");
     assert!(refused.to_string().contains(&format!("{}_a.b", prefix.name())), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_whose_name_is_no_text_is_left_out_and_the_event_is_read() {
+    let prefix = Prefix::fresh();
+    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
+    make(&prefix, &name, 1).await;
+    let at = f.partition().await;
+    let mut kcat = Command::new("kcat")
+        .args(["-P", "-b", prefix.brokers(), "-t", &name, "-H", "a=1", "-H"])
+        .arg(OsStr::from_bytes(b"\xff=2"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("kcat is installed (Debian: apt-get install kcat)");
+    kcat.stdin.take().expect("it reads").write_all(b"value\n").expect("it takes the event");
+    assert!(kcat.wait().expect("it ends").success());
+    let records = f.log.read(at, Offset(0), ReadLimit::default()).await.expect("read");
+    let event = records.get(0).expect("one");
+    let headers: Vec<_> = event.headers().collect();
+    assert_eq!((event.value(), headers), (Some(&b"value"[..]), vec![("a", &b"1"[..])]));
 }

@@ -6,6 +6,7 @@ use super::slot::{Lane, Status};
 use super::{Dispatcher, Mutation, Phase};
 use crate::parked::{Entry, EntryState, mark_key};
 use std::time::Duration;
+use weir_log::lost_key;
 use weir_schema::{Advance, CatalogVersion, Millis, Offset, Op, TxnId, Write};
 
 /// A parked attempt that was running when the process ended so often is held.
@@ -66,6 +67,9 @@ impl Dispatcher {
         if let PauseReason::EventsLost { earliest } = reason {
             // a human has seen it: what is gone is gone
             self.next = self.next.max(earliest);
+            if let Some(told) = self.untell_lost() {
+                self.send(Purpose::Unmark, Body { writes: vec![told], ..Body::default() });
+            }
         }
         self.report(Report::Resumed);
     }
@@ -200,6 +204,7 @@ impl Dispatcher {
         if !self.has(Mutation::SeekLeavesMark) {
             body.writes.push(self.unmark());
         }
+        body.writes.extend(self.untell_lost());
         // to the position itself nothing moves, and a repeat changes nothing
         if target != self.position {
             body.advance = Some(Advance { from: self.position, to: target });
@@ -251,6 +256,13 @@ impl Dispatcher {
     fn unmark(&mut self) -> Write {
         let key = mark_key(&self.fence.group, self.fence.at.partition);
         Write { key, op: Op::Delete, stamp: self.fresh() }
+    }
+
+    /// What removes the row that says that events are lost, if there is one.
+    fn untell_lost(&mut self) -> Option<Write> {
+        let key = lost_key(&self.fence.group, self.fence.at.partition);
+        let is_told = std::mem::take(&mut self.is_told_lost);
+        is_told.then(|| Write { key, op: Op::Delete, stamp: self.fresh() })
     }
 
     /// Attempts at parked events that a predecessor started and did not end: uncounted, but the third crash of one event

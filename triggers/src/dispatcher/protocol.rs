@@ -31,6 +31,9 @@ pub struct Assignment {
     pub mark: Option<Versioned>,
     /// Whether someone has paused the trigger.
     pub is_paused: bool,
+    /// The row [`lost_key`](weir_log::lost_key), if there is one: the first event that is kept. The position says nothing
+    /// here, so the trigger stands still as `events-lost`.
+    pub lost: Option<Offset>,
 }
 
 /// One event of a batch.
@@ -288,7 +291,7 @@ pub enum PauseReason {
     Exhausted(Offset),
     /// `maxParked`. Parked events are still retried; below nine tenths of it the trigger goes on by itself.
     TooManyParked,
-    /// Events below this one were removed before they were handled.
+    /// Events below this one were removed before they were handled, or the partition is another one than it was.
     EventsLost {
         /// The first that is kept.
         earliest: Offset,

@@ -5,7 +5,7 @@ use crate::parked::{EntryState, PARKED};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_log::{CommitError, Rejection};
+use weir_log::{CommitError, Rejection, lost_key};
 use weir_runtime::Effects;
 use weir_schema::{
     At, Epoch, GroupName, Op, Receipt, Records, RecordsBuilder, StateKey, TableName, TopicId, Transaction,
@@ -14,9 +14,9 @@ use weir_schema::{
 
 const AT: At = At { topic: TopicId(0), partition: 0 };
 
-fn dispatcher(settings: Settings) -> Dispatcher {
+fn assignment() -> Assignment {
     let group = GroupName::new("orders/on_order").expect("valid");
-    let assigned = Assignment {
+    Assignment {
         fence: Fence { group, at: AT, epoch: Epoch(1) },
         topic: TopicName::new("orders").expect("valid"),
         position: Offset::ZERO,
@@ -26,7 +26,15 @@ fn dispatcher(settings: Settings) -> Dispatcher {
         parked: Vec::new(),
         mark: None,
         is_paused: false,
-    };
+        lost: None,
+    }
+}
+
+fn dispatcher(settings: Settings) -> Dispatcher {
+    dispatcher_of(settings, assignment())
+}
+
+fn dispatcher_of(settings: Settings, assigned: Assignment) -> Dispatcher {
     let mut sequence = 0;
     let ids = Box::new(move || {
         sequence += 1;
@@ -94,6 +102,26 @@ fn a_trigger_whose_events_were_removed_stands_still_until_someone_resumes_it() {
     let from =
         resumed.iter().find_map(|a| if let Action::Read { from, .. } = a { Some(*from) } else { None });
     assert_eq!(from, Some(Offset(7)));
+}
+
+#[test]
+fn a_trigger_whose_partition_is_another_one_stands_still_until_someone_moves_it() {
+    let lost = Some(Offset(0));
+    let mut dispatcher =
+        dispatcher_of(Settings::default(), Assignment { position: Offset(9), lost, ..assignment() });
+    let begun = actions(&mut dispatcher, 0);
+    let reason = PauseReason::EventsLost { earliest: Offset(0) };
+    assert!(
+        begun.iter().any(|a| matches!(a, Action::Report(Report::Paused(r)) if *r == reason)),
+        "{begun:?}"
+    );
+    assert!(!begun.iter().any(|a| matches!(a, Action::Read { .. })), "{begun:?}");
+    let seek = Input::Command { request: 1, command: Command::Seek(Offset(0)) };
+    let sent = give(&mut dispatcher, 1, seek);
+    let commit = sent.iter().find_map(|a| if let Action::Commit(t) = a { Some(t.clone()) } else { None });
+    let commit = commit.expect("the seek is committed");
+    let key = lost_key(&commit.fence.as_ref().expect("it has one").group, 0);
+    assert!(commit.writes.iter().any(|w| w.key == key && w.op == Op::Delete), "{commit:?}");
 }
 
 #[test]

@@ -98,6 +98,7 @@ async fn take(pump: &mut Pump, trigger: Arc<Trigger>, at: At, position: u64) -> 
         parked: rows,
         mark: None,
         is_paused: false,
+        lost: None,
         fence,
     };
     let place = Place { group: trigger.group.clone(), at };

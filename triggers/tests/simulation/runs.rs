@@ -109,6 +109,7 @@ impl Sim {
             parked: self.log.range(&Entry::range(&name, 0)),
             mark: self.log.rows.get(&mark_key(&name, 0)).cloned(),
             is_paused: false,
+            lost: None,
         };
         let dispatcher =
             Dispatcher::new(self.settings.clone(), assigned, ids, self.time()).expect("rows that it wrote");

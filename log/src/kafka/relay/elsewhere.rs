@@ -1,15 +1,13 @@
 //! What the relay of one process has brought to Kafka for another: a row of state tells where it is.
 
 use super::Relay;
+use crate::kafka::notes;
 use crate::kafka::relayed::Bases;
 use crate::{BoxError, CommitError};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use weir_schema::{
-    At, CatalogVersion, Millis, Offset, Op, StateKey, TableName, TopicId, Transaction, TxnId, Write,
-};
+use weir_schema::{At, Millis, Offset, Op, StateKey, TopicId};
 
 /// The table of these rows. The key is the number of a transaction, the value where each run of its events is.
 const TABLE: &str = "_weir_relayed";
@@ -29,7 +27,7 @@ impl Relay {
             let op = Op::Put { value: encode(bases), expires: Some(now.after(KEPT)) };
             (key(*row), op)
         };
-        self.write(arrived.iter().map(put).collect()).await
+        self.notes.write(arrived.iter().map(put).collect()).await
     }
 
     /// Looks for what this process waits for, as long as the relay is another's.
@@ -65,36 +63,14 @@ impl Relay {
         let gone: Vec<_> = told.iter().map(|(row, _)| (key(*row), Op::Delete)).collect();
         self.shared.relayed.arrive(had, told);
         if !gone.is_empty() {
-            self.write(gone).await?;
+            self.notes.write(gone).await?;
         }
         Ok(())
-    }
-
-    /// Writes rows, whatever the catalog is.
-    async fn write(&self, rows: Vec<(StateKey, Op)>) -> Result<(), CommitError> {
-        loop {
-            let catalog = self.store.watch().borrow().catalog;
-            let id = self.next_id();
-            let write = |(key, op): &(StateKey, Op)| Write { key: key.clone(), op: op.clone(), stamp: id };
-            let transaction =
-                Transaction { writes: rows.iter().map(write).collect(), ..Transaction::new(id, catalog) };
-            match self.store.commit(Arc::new(transaction)).await {
-                Err(CommitError::Conflict { catalog: Some(CatalogVersion(_)), .. }) => {}
-                outcome => return outcome.map(drop),
-            }
-        }
-    }
-
-    /// An id that nobody who counts from zero comes to.
-    fn next_id(&self) -> TxnId {
-        const APART: u64 = 1 << 39;
-        TxnId::new(self.writer, APART | self.own_ids.fetch_add(1, Ordering::SeqCst))
     }
 }
 
 fn key(row: u64) -> StateKey {
-    let table = TableName::new(TABLE).expect("the constant is a valid name");
-    StateKey { table, generation: 0, key: Bytes::copy_from_slice(&row.to_be_bytes()) }
+    notes::key(TABLE, Bytes::copy_from_slice(&row.to_be_bytes()))
 }
 
 fn encode(bases: &Bases) -> Bytes {

@@ -1,6 +1,7 @@
 //! One turn of the relay: from an assignment of the lease until it goes.
 
-use super::transactor::{Outgoing, Transactor};
+use super::refused::{Aside, Origin, Refused};
+use super::transactor::{Outgoing, Transactor, Undelivered};
 use super::{Relay, group};
 use crate::kafka::mirror::Topic;
 use crate::kafka::outbox::{self, Row};
@@ -37,6 +38,7 @@ pub(super) struct Session {
     others: HashMap<TopicId, Arc<Topic>>,
     /// Rows below are removed, or about to be.
     trimmed: u64,
+    refused: Refused,
 }
 
 /// Where transactions came to be, by the numbers of their last rows.
@@ -56,18 +58,33 @@ struct Batch {
 
 impl Session {
     pub(super) fn new(relay: Relay, epoch: Epoch, stop: CancellationToken) -> Self {
-        Self { relay, epoch, stop, told: None, unsure: None, others: HashMap::new(), trimmed: 0 }
+        let (others, refused) = (HashMap::new(), Refused::default());
+        Self { relay, epoch, stop, told: None, unsure: None, others, trimmed: 0, refused }
     }
 
     /// Relays until it is told to stop, or the lease has gone to another.
     pub(super) fn run(mut self) {
-        while let Err(error) = self.relay_all() {
+        if let Err(error) = self.relay.handle.block_on(self.relay.send_again()) {
+            tracing::warn!(error, "what Kafka had refused is not sent again before the next start");
+        }
+        loop {
+            let Err(error) = self.relay_all() else {
+                if self.stop.is_cancelled() {
+                    return;
+                }
+                continue;
+            };
             if self.stop.is_cancelled() || !self.is_owner() {
                 return;
             }
             if is_fenced(&error) {
                 // another has sent the same rows, and they are elsewhere
                 self.unsure = None;
+            }
+            let undelivered = error.downcast_ref::<Undelivered>();
+            if undelivered.is_some_and(|undelivered| self.refused.note(undelivered)) {
+                // without it, or so that its own error is told
+                continue;
             }
             let words = error.to_string();
             if self.told.as_ref() != Some(&words) {
@@ -85,8 +102,11 @@ impl Session {
         positions.map_or(true, |positions| positions.iter().all(|p| p.epoch == self.epoch))
     }
 
+    /// Relays until it is told to stop, or is to begin anew.
     fn relay_all(&mut self) -> Result<(), BoxError> {
-        let transactor = Transactor::open(&self.relay.clients, &self.stop)?;
+        let (clients, singly) = (&self.relay.clients, self.refused.singly);
+        let batch = self.relay.shared.limits.batch(clients.batch());
+        let transactor = Transactor::open(clients, batch, singly, &self.stop)?;
         let mut next = self.begin(transactor.reached()?)?;
         while let Some(batch) = self.gather(next)? {
             let arrived = self.produce(&transactor, &batch)?;
@@ -96,6 +116,11 @@ impl Session {
             }
             next = batch.end;
             self.tell(next, arrived, time);
+            self.refused.forget(next);
+            if std::mem::take(&mut self.refused.singly) {
+                // the next ones go together again
+                break;
+            }
             if next - self.trimmed >= LEFT {
                 self.tidy(next);
             }
@@ -168,16 +193,24 @@ impl Session {
     }
 
     fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Arrived, BoxError> {
-        let mut events = Vec::new();
-        for (_, row) in &batch.rows {
-            for event in row.events.iter() {
-                let at = event.meta.at;
+        let (mut events, mut aside) = (Vec::new(), Vec::new());
+        for (number, row) in &batch.rows {
+            for (index, event) in row.events.iter().enumerate() {
+                let (at, origin) = (event.meta.at, (*number, index));
                 let topic = self.topic(at)?;
+                if let Some(why) = self.refused.why(origin, at) {
+                    let topic = topic.spec.name.to_string();
+                    aside.push(Aside { origin, topic, event, time: row.time, why });
+                    continue;
+                }
                 let time = self.relay.shared.times.stamp(at, row.time, |time| time);
-                events.push(Outgoing { topic, event, time });
+                events.push(Outgoing { origin, topic, event, time });
             }
         }
+        // before the number passes them
+        self.relay.handle.block_on(self.relay.set_aside(&aside))?;
         let offsets = transactor.begin(&events, batch.end, &self.stop)?;
+        let offsets: Vec<_> = events.iter().map(|event| event.origin).zip(offsets).collect();
         self.unsure = Some((batch.end, batch.arrived(&offsets, self.relay.writer)));
         transactor.commit(&self.stop)?;
         Ok(self.unsure.take().map(|(_, arrived)| arrived).unwrap_or_default())
@@ -200,7 +233,8 @@ impl Session {
 
 /// Whether another has opened the relay's name.
 fn is_fenced(error: &BoxError) -> bool {
-    let code = error.downcast_ref::<KafkaError>().and_then(KafkaError::rdkafka_error_code);
+    let undelivered = error.downcast_ref::<Undelivered>().map(|undelivered| &undelivered.error);
+    let code = error.downcast_ref::<KafkaError>().or(undelivered).and_then(KafkaError::rdkafka_error_code);
     matches!(
         code,
         Some(
@@ -247,13 +281,16 @@ impl Batch {
         self.rows.last().is_none_or(|(_, row)| row.is_last)
     }
 
-    /// Where the transactions came to be, those that `writer` waits for apart from the others'.
-    fn arrived(&self, offsets: &[Offset], writer: WriterId) -> Arrived {
+    /// Where the transactions came to be, those that `writer` waits for apart from the others'. An event without an offset
+    /// was set aside.
+    fn arrived(&self, offsets: &[(Origin, Offset)], writer: WriterId) -> Arrived {
         let (mut arrived, mut bases) = (Arrived::default(), Bases::new());
-        let mut offsets = offsets.iter();
+        let mut offsets = offsets.iter().peekable();
         for (number, row) in &self.rows {
-            for (event, offset) in row.events.iter().zip(offsets.by_ref()) {
-                crate::topic::extend_runs(&mut bases, event.meta.at, *offset);
+            for (index, event) in row.events.iter().enumerate() {
+                if let Some((_, offset)) = offsets.next_if(|(origin, _)| *origin == (*number, index)) {
+                    crate::topic::extend_runs(&mut bases, event.meta.at, *offset);
+                }
             }
             if row.is_last {
                 let bases = std::mem::take(&mut bases);

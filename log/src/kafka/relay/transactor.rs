@@ -1,7 +1,8 @@
 //! Transactions of Kafka's: events, and the number that was reached by them.
 
+use super::refused::Origin;
 use crate::kafka::append::message;
-use crate::kafka::clients::{ANSWER, Clients, Consumer, Context, patiently};
+use crate::kafka::clients::{ANSWER, Clients, Consumer, Context, KNOWN_WITHIN, patiently};
 use crate::kafka::mirror::{Topic, offset};
 use crate::{BoxError, FaultPoint, Faults};
 use rdkafka::client::ClientContext;
@@ -13,7 +14,7 @@ use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use weir_schema::{Millis, Offset, Record};
+use weir_schema::{At, Millis, Offset, Record};
 
 /// How long a transaction may be open. A process that dies with one hides what comes behind it for at most so long and
 /// what the broker takes to look.
@@ -21,11 +22,23 @@ const OPEN_FOR: &str = "10000";
 /// How long it takes breath before it calls again.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// An event on its way: where to, what, and with which time.
+/// An event on its way: whence, where to, what, and with which time.
 pub(super) struct Outgoing<'a> {
+    pub(super) origin: Origin,
     pub(super) topic: Arc<Topic>,
     pub(super) event: Record<'a>,
     pub(super) time: Millis,
+}
+
+/// Kafka did not take an event.
+#[derive(Debug, thiserror::Error)]
+#[error("an event is not delivered: {error}")]
+pub(super) struct Undelivered {
+    /// Whence it came.
+    pub(super) origin: Origin,
+    pub(super) at: At,
+    #[source]
+    pub(super) error: KafkaError,
 }
 
 /// Commits transactions under the one name that all relays of a log have: the last one to open it ends what the others
@@ -51,20 +64,33 @@ struct Delivered {
     missing: usize,
     /// By the event's place in its transaction.
     offsets: Vec<Offset>,
-    error: Option<KafkaError>,
+    /// The first one, and of which event.
+    error: Option<(usize, KafkaError)>,
 }
 
 impl Transactor {
     /// Opens the name, and so ends what another has left open under it.
-    pub(super) fn open(clients: &Clients, stop: &CancellationToken) -> Result<Self, KafkaError> {
+    /// Its batches have at most `batch` bytes; each event is one of its own if they are sent `singly`.
+    pub(super) fn open(
+        clients: &Clients,
+        batch: usize,
+        singly: bool,
+        stop: &CancellationToken,
+    ) -> Result<Self, KafkaError> {
         let deliveries = Deliveries { context: Context(clients.words.clone()), state: Arc::default() };
         let name = format!("{}-relay", clients.options.prefix);
-        let config = clients.config(&[
+        let batch = batch.to_string();
+        let mut config = clients.config(&[
             ("transactional.id", &name),
             ("transaction.timeout.ms", OPEN_FOR),
             ("linger.ms", "0"),
+            ("batch.size", &batch),
+            ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
             ("queue.buffering.max.messages", "1000000"),
         ]);
+        if singly {
+            config.set("batch.num.messages", "1");
+        }
         let producer: ThreadedProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
         insist(stop, || producer.init_transactions(ANSWER))?;
         let consumer = recorder(clients, "read_committed")?;
@@ -94,14 +120,15 @@ impl Transactor {
         self.producer.begin_transaction()?;
         self.deliveries.expect(events.len());
         for (index, outgoing) in events.iter().enumerate() {
-            self.send(index, outgoing)?;
+            self.send(index, outgoing).map_err(|error| outgoing.undelivered(error))?;
         }
         let mut place = TopicPartitionList::new();
         place.add_partition_offset(&self.record, 0, Place::Offset(reached.cast_signed()))?;
         let member = self.member()?;
         // runs while the events fly
         insist(stop, || self.producer.send_offsets_to_transaction(&place, &member, ANSWER))?;
-        let offsets = self.deliveries.wait(stop)?;
+        let delivered = self.deliveries.wait(stop)?;
+        let offsets = delivered.map_err(|(index, error)| events[index].undelivered(error))?;
         // a report is let go of after it was heard; a commit before that waits for a tenth of a second
         while self.producer.in_flight_count() > 0 {
             std::thread::yield_now();
@@ -121,7 +148,7 @@ impl Transactor {
     }
 
     fn send(&self, index: usize, outgoing: &Outgoing<'_>) -> Result<(), KafkaError> {
-        let Outgoing { topic, event, time } = outgoing;
+        let Outgoing { topic, event, time, .. } = outgoing;
         loop {
             match self.producer.send(message(topic, event, *time, Box::new(index))) {
                 Ok(()) => return Ok(()),
@@ -183,6 +210,12 @@ fn may_be_called_again(error: &KafkaError) -> bool {
     }
 }
 
+impl Outgoing<'_> {
+    fn undelivered(&self, error: KafkaError) -> Undelivered {
+        Undelivered { origin: self.origin, at: self.event.meta.at, error }
+    }
+}
+
 impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, Delivered> {
         self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -193,8 +226,8 @@ impl Deliveries {
         *self.lock() = Delivered { missing: events, offsets: vec![Offset::ZERO; events], error: None };
     }
 
-    /// Waits until all are delivered, or one is not.
-    fn wait(&self, stop: &CancellationToken) -> Result<Vec<Offset>, KafkaError> {
+    /// Waits until all are delivered, or one is not: which, and why.
+    fn wait(&self, stop: &CancellationToken) -> Result<Result<Vec<Offset>, (usize, KafkaError)>, KafkaError> {
         let mut state = self.lock();
         while state.missing > 0 && state.error.is_none() {
             if stop.is_cancelled() {
@@ -203,10 +236,10 @@ impl Deliveries {
             let waited = self.state.1.wait_timeout(state, Duration::from_millis(100));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        match state.error.take() {
-            Some(error) => Err(error),
+        Ok(match state.error.take() {
+            Some(undelivered) => Err(undelivered),
             None => Ok(std::mem::take(&mut state.offsets)),
-        }
+        })
     }
 }
 
@@ -227,7 +260,7 @@ impl ProducerContext for Deliveries {
                     *place = offset(message.offset());
                 }
             }
-            Err((error, _)) => drop(state.error.get_or_insert_with(|| error.clone())),
+            Err((error, _)) => drop(state.error.get_or_insert_with(|| (*index, error.clone()))),
         }
         state.missing = state.missing.saturating_sub(1);
         if state.missing == 0 || state.error.is_some() {

@@ -1,0 +1,134 @@
+//! Who sends now: the producer, or, while there is none, whoever makes the next one.
+
+use super::{Producer, Sent};
+use crate::CommitError;
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::producer::Producer as _;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use weir_schema::Millis;
+
+/// How many events may wait while there is no producer.
+const WAITING: usize = 100_000;
+
+/// See the module's docs. Producers hold on to it, so it lets go of its own when it is closed.
+#[derive(Default)]
+pub(super) struct Line {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    producer: Option<Arc<Producer>>,
+    /// One that has failed for good, for whoever makes the next.
+    failed: Option<Arc<Producer>>,
+    /// What the next one is to send.
+    waiting: Vec<Box<Sent>>,
+    closed: bool,
+}
+
+impl Line {
+    /// Sends an event, or keeps it for the next producer.
+    pub(super) fn send(&self, sent: Box<Sent>, now: Millis) {
+        let mut state = self.lock();
+        if state.closed {
+            return sent.resolve(Err(CommitError::Unavailable(crate::LogError::Closed.into())));
+        }
+        let Some(producer) = state.producer.clone() else {
+            if state.waiting.len() >= WAITING {
+                return sent.resolve(Err(full()));
+            }
+            return state.waiting.push(sent);
+        };
+        // under the lock: what comes first is sent first
+        let Err((error, mut sent)) = sent.produce(&producer, now) else { return };
+        drop(state);
+        // a partition that it does not know may be new: the next one will know it
+        let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+        if is_new || producer.client().fatal_error().is_some() {
+            sent.time = None;
+            self.fail(sent);
+        } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            sent.resolve(Err(full()));
+        } else {
+            sent.resolve(Err(CommitError::Unavailable(error.into())));
+        }
+    }
+
+    /// An event has failed, and it is not known whether Kafka has it: the producer is not used any more, and the next one
+    /// begins with it.
+    pub(super) fn fail(&self, sent: Box<Sent>) {
+        let mut state = self.lock();
+        if state.closed {
+            let why = "the log was closed while the event was on its way";
+            return sent.resolve(Err(CommitError::Ambiguous(why.into())));
+        }
+        state.waiting.push(sent);
+        if let Some(producer) = state.producer.take() {
+            state.failed = Some(producer);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Waits for a producer that has failed; none: the line is closed.
+    pub(super) fn failed(&self) -> Option<Arc<Producer>> {
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return None;
+            }
+            if let Some(failed) = state.failed.take() {
+                return Some(failed);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// What waits for the next producer, in order.
+    pub(super) fn take(&self) -> Vec<Box<Sent>> {
+        std::mem::take(&mut self.lock().waiting)
+    }
+
+    /// Takes a producer into use, unless something waits for it or the line is closed: then it comes back.
+    pub(super) fn restore(&self, producer: Producer) -> Result<(), Producer> {
+        let mut state = self.lock();
+        if state.closed || !state.waiting.is_empty() {
+            return Err(producer);
+        }
+        state.producer = Some(Arc::new(producer));
+        Ok(())
+    }
+
+    /// Ends everything; what waits is not sent.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        let State { producer, failed, waiting, .. } =
+            std::mem::replace(&mut *state, State { closed: true, ..State::default() });
+        drop(state);
+        self.changed.notify_all();
+        // its last reports need the lock
+        drop((producer, failed));
+        for sent in waiting {
+            let why = "the log was closed while the event waited for Kafka";
+            sent.resolve(Err(CommitError::Ambiguous(why.into())));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn full() -> CommitError {
+    CommitError::Unavailable("too many events wait for Kafka: commit less at once".into())
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("closed", &self.is_closed()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,266 @@
+//! Looks now and then at what others have done to topics: added partitions, removed a topic, made it anew.
+//!
+//! A topic that is made anew has the same name and other events. Kafka's clients do not tell that, but its partitions end
+//! before where they have been seen to end. How far that was is kept in the store, so that it is noticed as well what
+//! happened while no process was there. Every group that has a position in such a partition then gets a row
+//! ([`lost_key`]) which says that what it had not handled is gone: whoever runs the group stands still until someone
+//! has decided where it is to go on.
+
+use super::mirror::Topic;
+use super::notes::{self, Notes, unchanged};
+use super::parts::Parts;
+use super::shared::Shared;
+use crate::lost::lost_key;
+use crate::{LogError, TopicInfo};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use weir_schema::{At, GroupName, Offset, Op, StateKey, Versioned};
+
+/// The table in which it is kept how far partitions have been seen. Key: topic and partition; value: the offset, and how
+/// often the partition has been another one.
+const TABLE: &str = "_weir_tails";
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(3);
+/// A partition that ends too early is looked at so often before it counts: a new leader may be behind for a moment.
+const DOUBTS: u32 = 5;
+const DOUBT: Duration = Duration::from_millis(200);
+
+/// See the module's docs.
+#[derive(Debug)]
+pub(super) struct Lookout {
+    pub(super) parts: Arc<Parts>,
+    pub(super) notes: Notes,
+    /// Whether this process has the relay's lease: then it keeps the table.
+    pub(super) keeps: Arc<AtomicBool>,
+    /// Where work that waits for brokers runs.
+    pub(super) handle: Handle,
+    /// How often each partition has been another one, as far as this process knows.
+    pub(super) seen: Mutex<HashMap<At, u64>>,
+}
+
+/// A partition as Kafka has it now: the earliest offset that is kept, and the first that cannot be read.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    low: Offset,
+    end: Offset,
+}
+
+/// What is kept of a partition.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Kept {
+    tail: Offset,
+    /// How often it has been another one.
+    anew: u64,
+}
+
+impl Lookout {
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.look().await {
+                tracing::debug!(%error, "topics cannot be looked at for now");
+            }
+        }
+    }
+
+    /// Looks once.
+    pub(super) async fn look(&self) -> Result<(), LogError> {
+        let mut seen = self.seen.lock().await;
+        for topic in self.shared().mirror.all() {
+            let name = topic.name.clone();
+            let count = self.ask(move |parts| parts.partitions(&name)).await?;
+            let was_gone = self.shared().is_gone(topic.id);
+            self.shared().set_gone(&topic, count.is_none());
+            if was_gone && count.is_some() {
+                let back = topic.clone();
+                self.ask(move |parts| parts.follow(&back)).await?;
+            }
+            let topic = match count {
+                Some(count) if count > topic.spec.partitions => self.grow(&topic, count).await?,
+                _ => topic,
+            };
+            let mut news = Vec::new();
+            for (at, _) in topic.partitions() {
+                let is_there = count.is_some_and(|count| at.partition < count);
+                news.extend(self.look_at(&topic, at, is_there, &mut seen).await?);
+            }
+            if !news.is_empty() {
+                self.notes.write(news).await.map_err(|error| self.failed(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.parts.shared
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Parts) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let parts = self.parts.clone();
+        self.handle.spawn_blocking(move || question(&parts)).await.map_err(|_| LogError::Closed)?
+    }
+
+    fn failed(&self, error: crate::CommitError) -> LogError {
+        let operation = "keep how far topics go".to_owned();
+        LogError::Unavailable { operation, source: error.into(), retry: true }
+    }
+
+    /// Takes new partitions in; groups begin there at the earliest event.
+    async fn grow(&self, topic: &Topic, count: u32) -> Result<Arc<Topic>, LogError> {
+        let store = &self.notes.store;
+        let known = store.topics().await?.into_iter().find(|info| info.id == topic.id);
+        let mut info: TopicInfo = known.ok_or_else(|| LogError::NoTopic(topic.name.clone()))?;
+        if info.spec.partitions < count {
+            store.grow(topic.id, count).await?;
+            info.spec.partitions = count;
+            tracing::info!(topic = topic.name, partitions = count, "the topic has new partitions");
+        }
+        let mut new = Vec::new();
+        for partition in topic.spec.partitions..count {
+            let at = At { topic: topic.id, partition };
+            new.push((at, self.window(topic, at).await?.low));
+        }
+        let groups = store.positions(None).await?.into_iter().filter(|p| p.at.topic == topic.id);
+        let groups: std::collections::BTreeSet<_> = groups.map(|position| position.group).collect();
+        for group in groups {
+            store.begin(&group, &new).await?;
+        }
+        let topic = self.shared().mirror.add(&info);
+        let followed = topic.clone();
+        self.ask(move |parts| parts.follow(&followed)).await?;
+        self.shared().alter(topic.id);
+        Ok(topic)
+    }
+
+    async fn window(&self, topic: &Topic, at: At) -> Result<Window, LogError> {
+        let topic = topic.clone();
+        let (low, end) = self.ask(move |parts| parts.window(&topic, at)).await?;
+        Ok(Window { low, end })
+    }
+
+    /// Looks at a partition; what of it is to be kept now.
+    async fn look_at(
+        &self,
+        topic: &Topic,
+        at: At,
+        is_there: bool,
+        seen: &mut HashMap<At, u64>,
+    ) -> Result<Option<(StateKey, Op)>, LogError> {
+        let key = key(at);
+        let row = self.notes.store.get(std::slice::from_ref(&key)).await?.into_iter().flatten().next();
+        let kept = row.as_ref().and_then(Kept::read).unwrap_or_default();
+        let known = self.shared().tails.known(at).max(kept.tail);
+        let mut window = Window { low: Offset::ZERO, end: Offset::ZERO };
+        for _ in 0..DOUBTS {
+            if is_there {
+                window = self.window(topic, at).await?;
+            }
+            if window.end >= known || !is_there {
+                break;
+            }
+            tokio::time::sleep(DOUBT).await;
+        }
+        let before = seen.insert(at, kept.anew).unwrap_or(kept.anew);
+        if before < kept.anew {
+            // another process was faster
+            self.restart(topic, at, window, is_there).await?;
+        } else if window.end < known {
+            self.declare(topic, at, window, kept, row.as_ref()).await?;
+            seen.insert(at, kept.anew + 1);
+            self.restart(topic, at, window, is_there).await?;
+        } else if known > kept.tail && self.keeps.load(Ordering::SeqCst) {
+            return Ok(Some((key, Kept { tail: known, ..kept }.op())));
+        }
+        Ok(None)
+    }
+
+    /// Removes what a group has been told: it is to be forgotten.
+    pub(super) async fn untell(&self, group: &GroupName) -> Result<(), LogError> {
+        let positions = self.notes.store.positions(Some(group)).await?;
+        let rows = positions.iter().map(|p| (lost_key(group, p.at.partition), Op::Delete)).collect();
+        self.notes.write(rows).await.map_err(|error| self.failed(error))
+    }
+
+    /// Says for good that a partition is another one than it was.
+    async fn declare(
+        &self,
+        topic: &Topic,
+        at: At,
+        window: Window,
+        kept: Kept,
+        row: Option<&Versioned>,
+    ) -> Result<(), LogError> {
+        let key = key(at);
+        let now = Kept { tail: window.end, anew: kept.anew + 1 };
+        let mut rows = vec![(key.clone(), now.op())];
+        for position in self.notes.store.positions(None).await?.into_iter().filter(|p| p.at == at) {
+            let low = window.low.to_string().into();
+            rows.push((lost_key(&position.group, at.partition), Op::Put { value: low, expires: None }));
+        }
+        let read = unchanged(&key, row);
+        let declared = self.notes.commit(|transaction| transaction.reads.push(read.clone()), rows).await;
+        match declared {
+            Ok(()) => {
+                let (topic, end) = (&topic.name, window.end);
+                tracing::error!(topic, partition = at.partition, %end, "the topic is gone, or was made anew, or its brokers have lost events: \
+                    triggers that were past its end stand still (weir triggers)");
+                Ok(())
+            }
+            // another process says so
+            Err(crate::CommitError::Conflict { .. }) => Ok(()),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    /// Follows a partition anew.
+    async fn restart(&self, topic: &Topic, at: At, window: Window, is_there: bool) -> Result<(), LogError> {
+        let again = topic.clone();
+        self.ask(move |parts| parts.unfollow(&again, at)).await?;
+        self.shared().tails.reset(at, window.end);
+        if is_there {
+            let again = topic.clone();
+            self.ask(move |parts| parts.follow(&again)).await?;
+        }
+        self.shared().alter(topic.id);
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// None: it is not of this form.
+    fn read(row: &Versioned) -> Option<Self> {
+        let (tail, anew) = std::str::from_utf8(&row.value).ok()?.split_once(' ')?;
+        Some(Self { tail: Offset(tail.parse().ok()?), anew: anew.parse().ok()? })
+    }
+
+    fn op(self) -> Op {
+        Op::Put { value: format!("{} {}", self.tail, self.anew).into(), expires: None }
+    }
+}
+
+fn key(at: At) -> StateKey {
+    notes::key(TABLE, Bytes::from(format!("{}/{}", at.topic.0, at.partition)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_schema::TxnId;
+
+    #[test]
+    fn what_is_kept_reads_back() {
+        let kept = Kept { tail: Offset(7), anew: 2 };
+        let Op::Put { value, expires } = kept.op() else { unreachable!("it is put") };
+        assert_eq!(Kept::read(&Versioned { value, stamp: TxnId(1), expires }), Some(kept));
+        let other = Versioned { value: "x".into(), stamp: TxnId(1), expires: None };
+        assert_eq!(Kept::read(&other), None);
+    }
+}

@@ -1,0 +1,114 @@
+//! Events that Kafka does not take.
+
+use super::outside::{admin, delete, make, open};
+use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
+use std::sync::Arc;
+use weir_log::conformance::broker::Prefix;
+use weir_log::conformance::{Fixture, events, key, put};
+use weir_log::{CommitError, Driver, KafkaOptions, LogConfig, Rejection, SystemClock};
+use weir_schema::{At, StateRange, TableName};
+
+const SMALL: usize = 10_000;
+
+async fn set(prefix: &Prefix, topic: &str, name: &str, value: &str) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    let changed = admin(prefix).alter_configs([&change], &AdminOptions::new()).await;
+    changed.expect("the broker answers")[0].as_ref().expect("it is changed");
+}
+
+async fn set_aside(f: &Fixture) -> usize {
+    let table = TableName::new("_weir_refused").expect("valid");
+    let all = StateRange { table, generation: 0, from: Default::default(), to: None };
+    f.log.scan(&all, 1000).await.expect("scanned").rows.len()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_its_topic_does_not_take_is_refused_before_anything_is_committed() {
+    let prefix = Prefix::fresh();
+    let name = format!("{}_events", prefix.name());
+    make(&prefix, &name, 1).await;
+    set(&prefix, &name, "max.message.bytes", &SMALL.to_string()).await;
+    let f = open(&prefix).await;
+    let at = f.partition().await;
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &["a", &"x".repeat(SMALL)]));
+    transaction.writes.push(put(&key("t", "k"), "1", transaction.id));
+    let refused = f.log.commit(Arc::new(transaction)).await.expect_err("it is too large");
+    let CommitError::Rejected(Rejection::TooLarge { what, limit, .. }) = &refused else {
+        panic!("{refused}");
+    };
+    assert!(what.contains("max.message.bytes") && *limit < SMALL, "{refused}");
+    assert_eq!((f.value(&key("t", "k")).await, f.values(at, 0).await), (None, Vec::new()));
+    // many that it takes go there in as many batches as it takes
+    let values = vec!["x".repeat(SMALL / 4); 30];
+    let values: Vec<_> = values.iter().map(String::as_str).collect();
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &values));
+    f.done(transaction).await;
+    assert_eq!(f.values(at, 0).await.len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn single_events_are_sent_in_smaller_batches_when_their_topic_takes_less_than_it_did() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
+    let at = f.partition().await;
+    set(&prefix, &format!("{}_events", prefix.name()), "max.message.bytes", &SMALL.to_string()).await;
+    let commits: Vec<_> = (0..100)
+        .map(|_| {
+            let mut transaction = f.transaction();
+            transaction.appends.push(events(at, &[&"x".repeat(SMALL / 4)]));
+            f.log.commit(Arc::new(transaction))
+        })
+        .collect();
+    for commit in commits {
+        commit.await.expect("the topic takes it");
+    }
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &[&"x".repeat(SMALL)]));
+    let refused = f.log.commit(Arc::new(transaction)).await;
+    assert!(matches!(refused, Err(CommitError::Rejected(Rejection::TooLarge { .. }))), "{refused:?}");
+    assert_eq!(f.values(at, 0).await.len(), 100);
+}
+
+/// Commits an event on each of two topics, and a row.
+async fn commit(f: &Fixture, [a, b]: [At; 2], value: &str) {
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(a, &[value]));
+    transaction.appends.push(events(b, &[value]));
+    transaction.writes.push(put(&key("t", value), "1", transaction.id));
+    f.done(transaction).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_for_a_topic_that_is_gone_are_set_aside_and_sent_again_when_it_is_back() {
+    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
+    let open = || async {
+        let store = Driver::sqlite(folder.path().join("store.db"));
+        let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
+        let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
+        Fixture::new(log.expect("the log is opened"), Arc::default(), ())
+    };
+    let f = open().await;
+    let [gone, stays] = [f.topic("gone", 1).await, f.topic("stays", 1).await]
+        .map(|topic| At { topic: topic.id, partition: 0 });
+    let name = format!("{}_gone", prefix.name());
+    commit(&f, [gone, stays], "a").await;
+    delete(&prefix, &name).await;
+    commit(&f, [gone, stays], "b").await;
+    commit(&f, [gone, stays], "c").await;
+    let values: Vec<_> = f.values(stays, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!((values, set_aside(&f).await), (["a", "b", "c"].map(str::to_owned).to_vec(), 2));
+    assert_eq!(f.value(&key("t", "c")).await.as_deref(), Some("1"), "what was committed stays so");
+    let troubles = f.log.troubles().await.expect("told");
+    assert!(troubles.iter().any(|line| line.contains("2 events") && line.contains("gone")), "{troubles:?}");
+    f.log.close().await.expect("closed");
+    make(&prefix, &name, 1).await;
+    let f = open().await;
+    let mut news = f.log.watch();
+    let is_there = |hint: &weir_log::Hint| hint.tails.get(&gone).is_some_and(|tail| tail.0 >= 2);
+    news.wait_for(is_there).await.expect("the log is open");
+    let values: Vec<_> = f.values(gone, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!((values, set_aside(&f).await), (["b", "c"].map(str::to_owned).to_vec(), 0));
+    assert_eq!(f.log.troubles().await.expect("told"), Vec::<String>::new());
+}
