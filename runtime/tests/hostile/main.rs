@@ -1,5 +1,6 @@
 //! Functions that try to take a worker down: each ends in its own error, and the neighbours on its worker go on.
 
+mod bombs;
 mod cases;
 mod neighbours;
 
