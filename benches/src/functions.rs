@@ -1,12 +1,13 @@
 //! What functions cost behind HTTP, against the same in nginx with Lua: one worker each, CPU per request, isolation and
 //! limits on.
 
+use crate::http::request;
 use crate::load::{Load, wrk};
 use crate::measure::{in_turns, median};
 use crate::process::{Server, free_port, wait_for};
 use crate::report::{Row, Target};
 use crate::weir::Weir;
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -143,7 +144,9 @@ fn measure(cases: &[Case]) -> anyhow::Result<Vec<Row>> {
     let ours = start_weir(&folder.path().join("functions"), other_port)?;
     let theirs = start_nginx(folder.path(), theirs_port, other_port)?;
     let row = |case: &Case| {
-        let script = script(folder.path(), case.sends)?;
+        let body = body(case.sends);
+        same_answer(case, &body, ours.port, theirs_port)?;
+        let script = script(folder.path(), &body)?;
         let load = |server, port| {
             Cost::measure(server, &format!("http://127.0.0.1:{port}{}", case.url), script.as_deref())
         };
@@ -187,10 +190,23 @@ impl Cost {
     }
 }
 
-/// A script for `wrk` that sends about so many bytes of JSON; none for nothing.
-fn script(folder: &Path, bytes: usize) -> anyhow::Result<Option<PathBuf>> {
+/// What both answer is the same JSON, written as shortly.
+fn same_answer(case: &Case, body: &str, ours: u16, theirs: u16) -> anyhow::Result<()> {
+    let method = if body.is_empty() { "GET" } else { "POST" };
+    let ask = |port| {
+        let text = request(method, port, case.url, body)?;
+        let value: serde_json::Value = serde_json::from_str(&text)?;
+        anyhow::Ok((value, text.trim_end().len()))
+    };
+    let (ours, theirs) = (ask(ours)?, ask(theirs)?);
+    ensure!(ours == theirs, "{}: {ours:?} is answered, and by nginx {theirs:?}", case.path);
+    Ok(())
+}
+
+/// About so many bytes of JSON.
+fn body(bytes: usize) -> String {
     if bytes == 0 {
-        return Ok(None);
+        return String::new();
     }
     let mut items = Vec::new();
     let mut size = 0;
@@ -199,8 +215,15 @@ fn script(folder: &Path, bytes: usize) -> anyhow::Result<Option<PathBuf>> {
         size += item.len() + 1;
         items.push(item);
     }
-    let file = folder.join(format!("send-{bytes}.lua"));
-    let body = format!(r#"{{"items":[{}]}}"#, items.join(","));
+    format!(r#"{{"items":[{}]}}"#, items.join(","))
+}
+
+/// A script for `wrk` that sends `body`; none for nothing.
+fn script(folder: &Path, body: &str) -> anyhow::Result<Option<PathBuf>> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let file = folder.join(format!("send-{}.lua", body.len()));
     fs::write(
         &file,
         format!("wrk.method = 'POST' wrk.headers['Content-Type'] = 'application/json' wrk.body = '{body}'"),

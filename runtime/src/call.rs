@@ -6,7 +6,7 @@ use crate::json::{Style, WriteError};
 use crate::modules::response::{self, said};
 use crate::run::{Frame, Run, Settled};
 use crate::vm::Shared;
-use crate::{Failure, FailureKind, Reply, interrupt};
+use crate::{Failure, FailureKind, Reply, interrupt, memory};
 use bytes::Bytes;
 use mlua::thread::ThreadStatus;
 use mlua::{Function, IntoLuaMulti, Lua, Thread, Value};
@@ -76,7 +76,7 @@ struct Drive<'v> {
     /// The function, by the hash of its file.
     function: u128,
     next: Next,
-    pause: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    pause: Option<Pin<Box<dyn Future<Output = ()> + 'v>>>,
 }
 
 /// What the coroutine goes on with.
@@ -94,19 +94,18 @@ impl<'v> Drive<'v> {
         shared: &'v Shared,
         run: &Rc<Run>,
         file: &CodeFile,
-        mut frame: Frame,
+        frame: Frame,
         driver: &Function,
         args: Value,
     ) -> Result<Self, Failure> {
         file.bytecode()?;
-        let start = |frame: &mut Frame| {
+        let start = || {
             let main = shared.instance(lua, &run.code, file, &frame.env)?;
             let thread = shared.lend_thread(lua, driver)?;
             interrupt::set_category(&thread, run.memory().category);
-            frame.root = interrupt::state_of(&thread);
             Ok((thread, main))
         };
-        let (thread, main) = start(&mut frame).map_err(|e| engine_failure(run, &e))?;
+        let (thread, main) = start().map_err(|e| engine_failure(run, &e))?;
         let depth = run.depth();
         run.push(frame);
         let next = Next::Start(main, args);
@@ -146,6 +145,17 @@ impl<'v> Drive<'v> {
         Poll::Pending
     }
 
+    /// Waits until the function may go on.
+    fn next_turn(&self) -> impl Future<Output = ()> + use<'v> {
+        let (lua, shared, run, function) = (self.lua, self.shared, self.run.clone(), self.function);
+        async move {
+            shared.turns.clone().next().await;
+            if run.memory().awaits_collection() {
+                memory::collect_for(lua, shared, &run, function).await;
+            }
+        }
+    }
+
     fn poll_waiting(&self, cx: &mut Context<'_>) -> Poll<mlua::Result<Settled>> {
         let _counting = interrupt::count_for(self.lua, self.run.memory().category);
         self.run.poll_waiting(self.frame, cx)
@@ -157,7 +167,7 @@ impl<'v> Drive<'v> {
     }
 }
 
-impl Future for Drive<'_> {
+impl<'v> Future for Drive<'v> {
     type Output = mlua::Result<Driven>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -181,9 +191,8 @@ impl Future for Drive<'_> {
             // a coroutine that is polled again at once would run 61 times before the reactor looks at its sockets;
             // the same goes for one that yields to nobody
             if run.was_preempted() || matches!(this.next, Next::Resume) {
-                let turns = &this.shared.turns;
-                turns.preempted(this.function, Instant::now(), ran);
-                let mut pause: Pin<Box<dyn Future<Output = ()>>> = Box::pin(turns.clone().next());
+                this.shared.turns.preempted(this.function, Instant::now(), ran);
+                let mut pause: Pin<Box<dyn Future<Output = ()> + 'v>> = Box::pin(this.next_turn());
                 let _asked_to_be_woken = pause.as_mut().poll(cx);
                 this.pause = Some(pause);
             }

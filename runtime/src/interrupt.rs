@@ -1,14 +1,14 @@
 //! Where the engine is interrupted: slices, limits, memory by category.
 //!
 //! The engine calls its interrupt, where one is installed, at every loop back-edge, call and step of a pattern. The
-//! pointer may be set from any thread. Three traps are avoided here: only the root coroutine of a function yields
-//! (elsewhere user code would see it), the handler stays armed once a limit is passed (so that no `pcall` outlives
-//! it), and nothing is yielded or raised from inside the collector.
+//! pointer may be set from any thread. Three traps are avoided here: a coroutine of the function's own yields a mark (by
+//! which the prelude knows that it was not the function's code), the handler stays armed once a limit is passed (so that
+//! no `pcall` outlives it), and nothing is yielded or raised from inside the collector.
 #![expect(unsafe_code, reason = "the engine's interrupt and its memory categories have no safe interface")]
 
 use crate::failure::Level;
 use crate::run::{Run, Verdict};
-use mlua::{Lua, Thread, ffi};
+use mlua::{LightUserData, Lua, Thread, ffi};
 use std::cell::RefCell;
 use std::ffi::{CStr, c_int};
 use std::ptr;
@@ -64,6 +64,14 @@ impl Arm {
     }
 }
 
+/// Its address is what a preempted coroutine yields.
+static MARK: [u8; 1] = [0];
+
+/// What a preempted coroutine yields.
+pub(crate) fn preempted() -> LightUserData {
+    LightUserData(MARK.as_ptr().cast_mut().cast())
+}
+
 unsafe extern "C-unwind" fn on_interrupt(l: *mut ffi::lua_State, gc: c_int) {
     // from inside the collector nothing may be raised
     if gc >= 0 {
@@ -77,7 +85,9 @@ unsafe extern "C-unwind" fn on_interrupt(l: *mut ffi::lua_State, gc: c_int) {
             Verdict::Disarm => (*ffi::lua_callbacks(l)).interrupt = None,
             Verdict::Yield => {
                 (*ffi::lua_callbacks(l)).interrupt = None;
-                ffi::lua_yield(l, 0);
+                // the engine keeps a few places free above what a function uses
+                ffi::lua_pushlightuserdata(l, preempted().0);
+                ffi::lua_yield(l, 1);
             }
             Verdict::End => {
                 ffi::lua_rawcheckstack(l, 4);
@@ -94,14 +104,18 @@ unsafe fn judge(l: *mut ffi::lua_State) -> Verdict {
     run.judge(l as usize, may_yield, || levels(l), || collect(l))
 }
 
+/// Kilobytes of memory that a piece of a collection looks at: a fraction of a millisecond. A table is looked at as a whole.
+const PIECE: c_int = 256;
+
+/// One piece of a collection; whether it is the last one. No memory limit may hold: it allocates now and then.
+pub(crate) fn collect_piece(lua: &Lua) -> bool {
+    // SAFETY: no Lua code runs, and nothing that is collected runs any.
+    lua.exec_raw_lua(|raw| unsafe { ffi::lua_gc(raw.state(), ffi::LUA_GCSTEP, PIECE) == 1 })
+}
+
 fn collect(l: *mut ffi::lua_State) {
     // SAFETY: allowed wherever an allocation is, which a safepoint is.
     unsafe { ffi::lua_gc(l, ffi::LUA_GCCOLLECT, 0) };
-}
-
-/// Identifies a coroutine, for [`Run::judge`].
-pub(crate) fn state_of(thread: &Thread) -> usize {
-    thread.state() as usize
 }
 
 /// Whether the running coroutine can yield: not below a sort comparator, a metamethod or a gsub callback.

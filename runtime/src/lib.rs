@@ -16,6 +16,7 @@ mod interrupt;
 mod invocation;
 mod journal;
 mod json;
+mod memory;
 mod modules;
 mod outcome;
 mod run;

@@ -4,6 +4,7 @@ use crate::failure::Level;
 use crate::interrupt;
 use crate::journal::{Journal, Mark};
 use crate::json::Cjson;
+use crate::memory::Memory;
 use crate::watchdog::{Pulse, SLICE};
 use crate::{Code, EventContext, Failure, FailureKind, Host, HostError, Invocation, Limits, Origin};
 use mlua::{MultiValue, Table, Value};
@@ -40,8 +41,6 @@ pub(crate) struct Raised {
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) function: FunctionName,
-    /// Its coroutine: see [`interrupt::state_of`].
-    pub(crate) root: usize,
     /// Whether its coroutine may yield when its slice is over: not below a C call that cannot.
     pub(crate) may_yield: bool,
     pub(crate) env: Table,
@@ -85,25 +84,7 @@ pub(crate) struct Run {
     cpu: Cell<Duration>,
     slice: Cell<Option<Instant>>,
     was_preempted: Cell<bool>,
-    checks: Cell<u32>,
     memory: Memory,
-}
-
-/// A category of memory, lent to one invocation.
-#[derive(Debug)]
-pub(crate) struct Memory {
-    pub(crate) category: u8,
-    /// What was allocated for the category when it was lent: garbage of earlier invocations.
-    pub(crate) base: usize,
-    pub(crate) peak: Cell<usize>,
-}
-
-impl Memory {
-    pub(crate) fn note(&self, bytes: usize) -> usize {
-        let used = bytes.saturating_sub(self.base);
-        self.peak.set(self.peak.get().max(used));
-        used
-    }
 }
 
 impl Run {
@@ -134,7 +115,6 @@ impl Run {
             cpu: Cell::default(),
             slice: Cell::default(),
             was_preempted: Cell::default(),
-            checks: Cell::default(),
             memory,
         })
     }
@@ -175,9 +155,8 @@ impl Run {
 
     /// Whether a host function may go on working; if not, the invocation is over.
     pub(crate) fn may_go_on(&self, lua: &mlua::Lua) -> bool {
-        let used = self.memory.note(interrupt::bytes_of(lua, self.memory.category));
         let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
-        if used > self.limits().memory {
+        if self.memory.used(lua) > self.limits().memory {
             self.doom(memory_failure(self.limits(), "memory limit exceeded"));
         } else if self.cpu.get() + ran > self.limits().cpu {
             self.doom(cpu_failure(self.limits()));
@@ -349,7 +328,7 @@ impl Run {
         self.slice.set(Some(now));
         self.was_preempted.set(false);
         self.pulse.begin(now);
-        if self.is_doomed() {
+        if self.is_doomed() || self.memory.is_collected() {
             self.pulse.arm().arm();
         }
         Slice { run: self, previous: interrupt::enter(Some(self.clone())) }
@@ -380,35 +359,27 @@ impl Run {
             return Verdict::End;
         }
         let Ok(frames) = self.frames.try_borrow() else { return Verdict::Continue };
-        let (root, frame_may_yield) = frames.last().map_or((0, false), |f| (f.root, f.may_yield));
+        let can_yield = frames.last().is_some_and(|f| f.may_yield) && may_yield();
         drop(frames);
-        let is_root = root == state;
-        // in a coroutine of the function's own the handler stays armed until the root is back: so it looks seldom
-        self.checks.set(self.checks.get().wrapping_add(1));
-        if !is_root && !self.checks.get().is_multiple_of(64) {
-            return Verdict::Continue;
-        }
         let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
-        if ran < SLICE {
+        if ran < SLICE && !self.memory.is_collected() {
             // set by a watchdog that was late: for the invocation before this one
             return Verdict::Disarm;
         }
-        if let Some(failure) = self.over(ran, state, collect) {
+        if let Some(failure) = self.over(ran, state, can_yield, collect) {
             self.doom(failure.locate(&self.code, &stack()));
             return Verdict::End;
         }
-        match is_root {
-            true if frame_may_yield && may_yield() => {
-                self.was_preempted.set(true);
-                Verdict::Yield
-            }
-            true => Verdict::Disarm,
-            false => Verdict::Continue,
+        if can_yield && ran >= SLICE {
+            self.was_preempted.set(true);
+            return Verdict::Yield;
         }
+        // the watchdog sets it again
+        Verdict::Disarm
     }
 
     /// The limit that has been passed.
-    fn over(&self, ran: Duration, state: usize, collect: impl FnOnce()) -> Option<Failure> {
+    fn over(&self, ran: Duration, state: usize, can_yield: bool, collect: impl FnOnce()) -> Option<Failure> {
         let limits = self.limits();
         if self.cpu.get() + ran > limits.cpu {
             return Some(cpu_failure(limits));
@@ -416,14 +387,8 @@ impl Run {
         if self.started.elapsed() > limits.wall {
             return Some(wall_failure(limits));
         }
-        let used = |run: &Self| run.memory.note(interrupt::bytes_at(state, run.memory.category));
-        if used(self) > limits.memory {
-            collect();
-            if used(self) > limits.memory {
-                return Some(memory_failure(limits, "memory limit exceeded"));
-            }
-        }
-        None
+        let is_past = self.memory.is_past(limits.memory, state, can_yield, collect);
+        is_past.then(|| memory_failure(limits, "memory limit exceeded"))
     }
 }
 

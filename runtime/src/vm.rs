@@ -4,7 +4,8 @@ use crate::code::CodeFile;
 use crate::heap::Heap;
 use crate::interrupt::{self, Arm};
 use crate::json::{Cjson, Json};
-use crate::run::{Frame, Memory, Run};
+use crate::memory::Memory;
+use crate::run::{Frame, Run};
 use crate::turns::Turns;
 use crate::watchdog::Pulse;
 use crate::{Code, WorkerOptions, modules};
@@ -50,6 +51,8 @@ pub(crate) struct Shared {
     /// Coroutines that have ended, to be used again.
     threads: RefCell<Vec<Thread>>,
     pub(crate) turns: Rc<Turns>,
+    /// How often a piece of garbage was collected.
+    pub(crate) pieces: Cell<u64>,
     /// Whether a chunk is being made of bytecode: the engine looks its globals up then.
     is_preparing: Cell<bool>,
 }
@@ -79,6 +82,7 @@ impl Vm {
             waits: lua.create_table()?,
             threads: RefCell::default(),
             turns: Rc::default(),
+            pieces: Cell::default(),
             is_preparing: Cell::default(),
         });
         let globals = lua.globals();
@@ -86,7 +90,7 @@ impl Vm {
         globals.raw_remove("_G")?;
         let host = modules::install(&lua, &shared)?;
         let prelude = lua.load(include_str!("vm/prelude.lua")).set_name("=weir");
-        let (drive, evaluate, natives) = prelude.call((host, &shared.waits))?;
+        let (drive, evaluate, natives) = prelude.call((host, &shared.waits, interrupt::preempted()))?;
         lua.sandbox(true)?;
         let base = lua.create_table()?;
         let globals = lua.globals();
@@ -104,12 +108,7 @@ impl Vm {
     pub(crate) fn lend_memory(&self) -> Memory {
         // 255 is shared by those that come when 254 invocations are under way
         let category = self.shared.categories.borrow_mut().pop_front().unwrap_or(255);
-        Memory { category, base: interrupt::bytes_of(&self.lua, category), peak: Cell::new(0) }
-    }
-
-    /// Notes what an invocation takes now.
-    pub(crate) fn measure(&self, memory: &Memory) {
-        memory.note(interrupt::bytes_of(&self.lua, memory.category));
+        Memory::new(category, interrupt::bytes_of(&self.lua, category))
     }
 
     pub(crate) fn return_memory(&self, memory: &Memory) {
@@ -149,6 +148,13 @@ impl Shared {
         &self.waits
     }
 
+    /// One piece of a collection of the VM's garbage; whether it was the last one.
+    pub(crate) fn collect_piece(&self, lua: &Lua) -> bool {
+        let _lifted = self.heap.lift(lua);
+        self.pieces.set(self.pieces.get() + 1);
+        interrupt::collect_piece(lua)
+    }
+
     /// A coroutine that will run `driver`.
     pub(crate) fn lend_thread(&self, lua: &Lua, driver: &Function) -> mlua::Result<Thread> {
         let rested = self.threads.borrow_mut().pop();
@@ -174,7 +180,6 @@ impl Shared {
         let loaded = lua.create_table()?;
         Ok(Frame {
             function,
-            root: 0,
             may_yield: true,
             env,
             loaded,

@@ -1,6 +1,5 @@
 //! One thread's VM, as the gateway and the triggers use it.
 
-use crate::call;
 use crate::run::{Run, wall_failure};
 use crate::vm::Vm;
 use crate::watchdog::Watchdog;
@@ -8,6 +7,7 @@ use crate::{
     Answer, Args, Code, Effects, Failure, FailureKind, Host, HostError, HostPage, HostRow, Invocation,
     Limits, LogLine, Origin, Outcome, Reply, TopicRef, Usage,
 };
+use crate::{call, memory};
 use mlua::{Table, Value};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -91,7 +91,7 @@ impl Worker {
             tokio::time::timeout(limits.wall, work).await
         };
         let result = done.unwrap_or_else(|_| Err(wall_failure(&limits)));
-        lent.finish(result)
+        lent.finish(result).await
     }
 
     /// The routes that `app/gateway.lua` returns, in order; none if there is no such file. `env` is what it sees of
@@ -131,6 +131,13 @@ impl Worker {
         }
     }
 
+    /// Pieces of garbage that were collected for functions that had passed their memory limit.
+    #[cfg(feature = "test-support")]
+    #[must_use]
+    pub fn collected_pieces(&self) -> u64 {
+        self.vm.shared.pieces.get()
+    }
+
     fn begin(&self, code: &Arc<Code>, invocation: Rc<Invocation>, host: Rc<dyn Host>) -> Rc<Run> {
         let memory = self.vm.lend_memory();
         Run::new(code.clone(), invocation, host, self.vm.pulse.clone(), memory)
@@ -161,25 +168,23 @@ struct Lent<'w> {
 }
 
 impl Lent<'_> {
-    fn finish(self, result: Result<Reply, Failure>) -> Outcome {
+    async fn finish(self, result: Result<Reply, Failure>) -> Outcome {
         let run = &self.run;
         let result = match run.take_doom() {
             Some(failure) => Err(failure),
             None => result.and_then(|reply| within_output(run, reply)),
         };
-        self.vm.measure(run.memory());
+        run.memory().used(&self.vm.lua);
         let effects = match &result {
             Ok(_) => run.journal.take().finish(),
             Err(_) => Effects::default(),
         };
-        let usage = Usage { cpu: run.cpu(), wall: run.started.elapsed(), memory: run.memory().peak.get() };
         if matches!(&result, Err(f) if f.kind == FailureKind::Memory) {
             run.close();
-            // the engine does not collect in need: what the offender left must not be the next one's trouble
-            if self.vm.lua.gc_collect().is_err() {
-                tracing::warn!("a finalizer failed while the memory of a function was collected");
-            }
+            let function = run.code.function_file(&run.invocation.function).map_or(0, |file| file.hash);
+            memory::collect_after(&self.vm.lua, &self.vm.shared, run, function).await;
         }
+        let usage = Usage { cpu: run.cpu(), wall: run.started.elapsed(), memory: run.memory().peak.get() };
         Outcome { result, effects, usage }
     }
 }

@@ -2,14 +2,15 @@
 -- between invocations, or differ from what Lua 5.1 code expects. Runs once per VM, before it is sealed.
 --
 -- `host` holds the functions of the runtime. They return `true, value`, or `false, error`, or nothing where the
--- answer takes time: then `await()` gives the other two.
-local host, PENDING = ...
+-- answer takes time: then `await()` gives the other two. A coroutine yields PENDING while it waits for that, and PREEMPTED
+-- where it was interrupted.
+local host, PENDING, PREEMPTED = ...
 
 local type, error, select, tostring, rawequal = type, error, select, tostring, rawequal
 local rawpcall, rawxpcall, rawgetfenv, rawsetfenv = pcall, xpcall, getfenv, setfenv
 local info, freeze = debug.info, table.freeze
 local native_error, on_error = host.native_error, host.on_error
-local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
+local resume, yield, create, can_yield = coroutine.resume, coroutine.yield, coroutine.create, coroutine.isyieldable
 
 local SELF = "weir"
 
@@ -49,9 +50,13 @@ function xpcall(f, handler, ...)
   return caught(rawxpcall(f, handle, ...))
 end
 
--- Coroutines: where one waits for a host function, the whole invocation does.
+-- Coroutines: where one waits for a host function, or was interrupted, the whole invocation does.
 local function step(co, ok, v, ...)
   if ok and rawequal(v, PENDING) then return step(co, resume(co, yield(PENDING))) end
+  if ok and rawequal(v, PREEMPTED) then
+    if can_yield() then yield(PREEMPTED) end
+    return step(co, resume(co))
+  end
   return ok, v, ...
 end
 local function check(ok, ...)

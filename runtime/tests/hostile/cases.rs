@@ -390,6 +390,31 @@ pub(crate) const CASES: &[(&str, &str, &[End])] = &[
     ("a layout without an end", "return require('time').strftime(0, ('%c'):rep(1e5))", &[Raised, Returned]),
     ("a URL of 10 MB", "return #require('url').encode(('/'):rep(1e7))", &[Returned, Raised, Memory]),
     ("base64 of 50 MB", "return #require('base64').encode(('x'):rep(5e7))", &[Returned, Raised, Memory]),
+    (
+        "a template of 1 TB",
+        "return #require('template').render_text('{% for a in range(1000) %}{% for b in range(1000) %}{{ x }}{% endfor %}{% endfor %}', {x = ('x'):rep(1e6)})",
+        &[Memory],
+    ),
+    (
+        "a template without an end",
+        "return #require('template').render_text('{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}')",
+        &[Raised],
+    ),
+    (
+        "a template in itself",
+        "return #require('template').render_text('{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}')",
+        &[Raised],
+    ),
+    (
+        "a template that repeats a text",
+        "return #require('template').render_text('{{ \"x\" * 1000000000000 }}')",
+        &[Raised],
+    ),
+    (
+        "a template that indents by 1 TB",
+        "return #require('template').render_text('{{ \"a\\nb\"|indent(1000000000000) }}{{ \"a\\nb\"|indent(width=1000000000000) }}')",
+        &[Raised],
+    ),
     // --- source at run time
     ("300 locals", "local r, e = loadstring(('local a;'):rep(300)) return 1", &[Returned]),
     (

@@ -1,6 +1,8 @@
 //! Functions that try to take a worker down: each ends in its own error, and the neighbours on its worker go on.
 
+mod bombs;
 mod cases;
+mod neighbours;
 
 use cases::CASES;
 use cases::End::{self, Cpu, Memory, Output, Raised, Returned};
@@ -92,30 +94,6 @@ async fn meet(bench: &Rc<Bench>, function: &str, ends: &[End]) -> Result<End, St
             FailureKind::Raised if ends.contains(&Raised) => Ok(Raised),
             _ => Err(failure.message),
         },
-    }
-}
-
-#[tokio::test]
-async fn a_neighbour_finishes_while_a_loop_is_still_running() {
-    let bench = Bench::new(&[
-        ("app/main.lua", "return function() while true do end end"),
-        ("app/neighbour.lua", NEIGHBOUR),
-    ]);
-    let mut endless = invocation("main", "");
-    // far more than the neighbours take, on a machine that has other work too
-    endless.limits = Limits { cpu: Duration::from_secs(30), ..small() };
-    let neighbour = invocation("neighbour", "3");
-    // the loop is polled first; it could only come second if it let the neighbours in
-    let neighbours = async {
-        for _ in 0..20 {
-            assert_eq!(value(&bench.run(&neighbour).await), "200");
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        _ = bench.run(&endless) => panic!("the loop came first"),
-        () = neighbours => {}
     }
 }
 
