@@ -128,7 +128,7 @@ impl Follower {
             match patiently(|| ask(LEADERS_ANSWER)) {
                 Err(error) if may_be_outdated(&error) && Instant::now() < patience => {
                     std::thread::sleep(BREATH);
-                    for client in [&self.asker, &self.consumer] {
+                    for client in [&self.asker, &*self.consumer] {
                         client.fetch_metadata(Some(topic), ANSWER)?;
                     }
                 }
