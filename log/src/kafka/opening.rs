@@ -44,11 +44,7 @@ impl KafkaLog {
         let store =
             open_store(LogConfig { driver: (*clients.options.store).clone(), app, clock: clock.clone() })
                 .await?;
-        let outbox = store.create_topic(&outbox_spec()).await?;
-        if let Err(why) = relay::first(reached, outbox.earliest[0].0, outbox.tail[0].0) {
-            return Err(refused(format!("open log {}", clients.options.place()), why));
-        }
-        let outbox = At { topic: outbox.id, partition: 0 };
+        let outbox = open_outbox(&*store, reached, &clients).await?;
         let lined = parts.clone();
         let handle = keeper.blocking();
         let appender =
@@ -94,6 +90,19 @@ impl KafkaLog {
         log.lookout.look().await?;
         log.keeper.spawn(log.lookout.clone().run());
         Ok(log)
+    }
+}
+
+/// The store's outbox, if it goes with what Kafka says the relay has `reached`.
+async fn open_outbox(
+    store: &dyn crate::Log,
+    reached: Option<u64>,
+    clients: &Clients,
+) -> Result<At, LogError> {
+    let outbox = store.create_topic(&outbox_spec()).await?;
+    match relay::first(reached, outbox.earliest[0].0, outbox.tail[0].0) {
+        Ok(_) => Ok(At { topic: outbox.id, partition: 0 }),
+        Err(why) => Err(refused(format!("open log {}", clients.options.place()), why)),
     }
 }
 

@@ -23,7 +23,7 @@ struct State {
     /// One that has failed for good, for whoever makes the next.
     failed: Option<Arc<Producer>>,
     /// What the next one is to send.
-    waiting: Vec<Box<Sent>>,
+    waiting: Vec<Sent>,
     closed: bool,
 }
 
@@ -38,7 +38,7 @@ impl Line {
             if state.waiting.len() >= WAITING {
                 return sent.resolve(Err(full()));
             }
-            return state.waiting.push(sent);
+            return state.waiting.push(*sent);
         };
         // under the lock: what comes first is sent first
         let Err((error, mut sent)) = sent.produce(&producer, now) else { return };
@@ -47,7 +47,7 @@ impl Line {
         let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
         if is_new || producer.client().fatal_error().is_some() {
             sent.time = None;
-            self.fail(sent);
+            self.fail(*sent);
         } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
             sent.resolve(Err(full()));
         } else {
@@ -57,7 +57,7 @@ impl Line {
 
     /// An event has failed, and it is not known whether Kafka has it: the producer is not used any more, and the next one
     /// begins with it.
-    pub(super) fn fail(&self, sent: Box<Sent>) {
+    pub(super) fn fail(&self, sent: Sent) {
         let mut state = self.lock();
         if state.closed {
             let why = "the log was closed while the event was on its way";
@@ -89,7 +89,7 @@ impl Line {
     }
 
     /// What waits for the next producer, in order.
-    pub(super) fn take(&self) -> Vec<Box<Sent>> {
+    pub(super) fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.lock().waiting)
     }
 

@@ -101,7 +101,7 @@ impl Refused {
     /// Why an event is not to be sent.
     pub(super) fn why(&self, origin: Origin, at: At) -> Option<String> {
         let topic = self.topics.get(&at.topic).filter(|(until, _)| Instant::now() < *until);
-        self.events.get(&origin).or(topic.map(|(_, why)| why)).cloned()
+        self.events.get(&origin).or_else(|| topic.map(|(_, why)| why)).cloned()
     }
 
     /// Everything below `row` is in Kafka, or set aside.
@@ -266,7 +266,7 @@ mod tests {
             let records = builder.build();
             let event = records.get(0).expect("one");
             let (topic, why) = ("orders".to_owned(), "because".to_owned());
-            let aside = Aside { origin: (1, 2), topic, event: event.clone(), time: Millis(9), why };
+            let aside = Aside { origin: (1, 2), topic, event, time: Millis(9), why };
             let row = serde_json::to_vec(&Row::of(&aside)).expect("it is JSON");
             let back = serde_json::from_slice::<Row>(&row).expect("it is a row").event();
             let back = back.get(0).expect("one");
