@@ -174,9 +174,8 @@ impl Dispatcher {
         for (key, row) in &assigned.parked {
             parked.put(Entry::from_row(key, &row.value)?, row.stamp);
         }
-        let mark =
-            assigned.mark.and_then(|row| std::str::from_utf8(&row.value).ok()?.parse().ok().map(Offset));
         let (unclean, position) = (assigned.unclean, assigned.position);
+        let (paused, crashed) = (assigned.paused(), assigned.mark().filter(|mark| *mark >= position));
         let probation = unclean >= control::PROBATION;
         let horizon = 3 * settings.window as u64 + 20;
         let suspects = parked.iter().flat_map(|(_, s)| &s.entries).map(|h| h.entry.offset);
@@ -191,10 +190,7 @@ impl Dispatcher {
             now,
             actions: Vec::new(),
             phase: Phase::Active,
-            paused: assigned
-                .lost
-                .map(|earliest| PauseReason::EventsLost { earliest })
-                .or(assigned.is_paused.then_some(PauseReason::ByHand)),
+            paused,
             is_told_lost: assigned.lost.is_some(),
             probe: None,
             judged: Judged::default(),
@@ -220,7 +216,7 @@ impl Dispatcher {
             waiting: BTreeMap::new(),
             probation,
             unclean_until: (unclean > 0).then(|| Offset(position.0.saturating_add(horizon))),
-            crashed: mark.filter(|mark| *mark >= position),
+            crashed,
             suspects,
             chosen: Vec::new(),
             attempts_made: 0,

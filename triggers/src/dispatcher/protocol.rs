@@ -36,6 +36,20 @@ pub struct Assignment {
     pub lost: Option<Offset>,
 }
 
+impl Assignment {
+    /// Why the trigger stands still from the beginning.
+    pub(super) fn paused(&self) -> Option<PauseReason> {
+        let lost = self.lost.map(|earliest| PauseReason::EventsLost { earliest });
+        lost.or_else(|| self.is_paused.then_some(PauseReason::ByHand))
+    }
+
+    /// The event that was marked before it ran.
+    pub(super) fn mark(&self) -> Option<Offset> {
+        let row = self.mark.as_ref()?;
+        std::str::from_utf8(&row.value).ok()?.parse().ok().map(Offset)
+    }
+}
+
 /// One event of a batch.
 #[derive(Clone, Debug)]
 pub struct Event {
