@@ -1,7 +1,7 @@
 # Weir: one binary. `make run` serves an example, `make test` checks everything.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint bench bench-large bench-peers soak install require
+.PHONY: help run test fmt lint bench bench-large bench-kafka bench-peers soak install require
 
 EXAMPLE ?= hello
 # Logs that the tests run on: sqlite, postgres, kafka (needs Java, Maven and kcat). What is not named is left out, and said so.
@@ -41,6 +41,10 @@ bench: require ## What we claim about speed, measured on this machine into docs/
 bench-large: require ## What a topic of ten million events costs, into docs/benchmarks.md
 	@sh scripts/require test
 	$(CARGO) run --release --locked --package weir-benches -- large
+
+bench-kafka: require ## The log in Kafka beside Kafka's own tools and Kafka Streams, into docs/benchmarks.md
+	@sh scripts/require test && sh scripts/require-bench kafka
+	$(CARGO) run --release --locked --package weir-benches -- kafka
 
 bench-peers: require ## Weir beside Restate, JetStream, job queues and nginx, on the same work, into docs/benchmarks.md
 	@sh scripts/require test && sh scripts/require-bench peers

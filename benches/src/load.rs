@@ -106,8 +106,12 @@ where
     let requests = times.len() as f64;
     let per_second = requests / started.elapsed().as_secs_f64();
     let p50_ms = median(&mut times);
-    let p99_ms = times.get(times.len() * 99 / 100).copied().unwrap_or_default(); // the median left them sorted
-    Ok(Load { requests, per_second, p50_ms, p99_ms })
+    Ok(Load { requests, per_second, p50_ms, p99_ms: p99(&times) })
+}
+
+/// The 99th percentile of what is sorted, as the median leaves it; 0 of none.
+pub(crate) fn p99(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len() * 99 / 100).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

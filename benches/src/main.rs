@@ -1,6 +1,6 @@
 //! `make bench`: the figures of `docs/benchmarks.md`, each beside its reference in the same run, medians of rounds that
 //! alternate between the two. Only ratios mean something from one machine to the next. `make bench-peers` is
-//! its command `peers`, `make bench-large` its command `large`.
+//! its command `peers`, `make bench-large` its command `large`, `make bench-kafka` its command `kafka`.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its figures are for people")]
 
@@ -9,6 +9,7 @@ mod crowd;
 mod durable;
 mod functions;
 mod http;
+mod kafka;
 mod large;
 mod load;
 mod measure;
@@ -49,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match wanted.split_first() {
         Some((first, peers)) if first == "peers" => peers::run(peers),
         Some((first, _)) if first == "large" => large::run(),
+        Some((first, parts)) if first == "kafka" => kafka::run(parts),
         _ => targets(&wanted),
     }
 }

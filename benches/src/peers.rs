@@ -57,7 +57,7 @@ fn nginx() -> anyhow::Result<Beside> {
 }
 
 /// Where a peer is installed: below what cargo builds into, so that nothing of it is kept in the repository.
-fn folder(peer: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn folder(peer: &str) -> anyhow::Result<PathBuf> {
     let folder = target_folder()?.join("peers").join(peer);
     std::fs::create_dir_all(&folder)?;
     Ok(folder)
@@ -76,7 +76,7 @@ fn npm(peer: &str, files: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
 }
 
 /// What a program prints, if it succeeds.
-fn output(command: &mut Command) -> anyhow::Result<String> {
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
     let out = command.output().with_context(|| format!("run {:?}", command.get_program()))?;
     if !out.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&out.stderr).trim());

@@ -88,17 +88,19 @@ impl fmt::Display for Row {
 pub(crate) enum Part {
     Targets,
     Large,
+    Kafka,
     Peers,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Targets, Self::Large, Self::Peers];
+    const ALL: [Self; 4] = [Self::Targets, Self::Large, Self::Kafka, Self::Peers];
 
     /// The line that it begins with.
     fn heading(self) -> &'static str {
         match self {
             Self::Targets => "# What was measured",
             Self::Large => "## With ten million events",
+            Self::Kafka => "## On Kafka",
             Self::Peers => "## Beside what you would pick instead",
         }
     }
@@ -113,6 +115,10 @@ impl Part {
             Self::Large => {
                 "Written by `make bench-large`: a topic of one partition, in PostgreSQL, when it has a hundred thousand events \
                  and when it has ten million, in one run."
+            }
+            Self::Kafka => {
+                "Written by `make bench-kafka`: the log in Kafka, its store in a file, beside Kafka's own tools and Kafka \
+                 Streams, on the same broker in the same run. Medians of rounds in turns."
             }
             Self::Peers => {
                 "Written by `make bench-peers`: the same work, in the same run, on the same machine, client and servers \
@@ -186,7 +192,7 @@ mod tests {
 
     #[test]
     fn each_part_is_written_anew_in_its_place_and_the_others_kept() {
-        let [targets, large, peers] = Part::ALL.map(Part::heading);
+        let [targets, large, _, peers] = Part::ALL.map(Part::heading);
         let page = replaced("", Part::Targets, &format!("{targets}\n\nfirst\n"));
         assert_eq!(page, format!("{targets}\n\nfirst\n"));
         let page = replaced(&page, Part::Peers, &format!("{peers}\n\nmany\n"));

@@ -17,6 +17,10 @@ use std::time::{Duration, Instant};
 
 /// A broker's settings, but for its place.
 const SETTINGS: &str = include_str!("broker/server.properties");
+/// For tests: quick to start, and small.
+const SMALL: &[&str] = &["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+/// As Kafka's own script has it.
+const FAST: &[&str] = &["-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
 /// How long it may take to start on a machine that has other things to do.
 const START: Duration = Duration::from_secs(90);
 /// How long one answer may take.
@@ -30,6 +34,8 @@ pub struct Broker {
     brokers: String,
     /// Those that are the tests' own.
     nodes: Vec<Node>,
+    /// How Java runs them.
+    java: &'static [&'static str],
 }
 
 impl Broker {
@@ -48,7 +54,7 @@ impl Broker {
     fn find() -> Result<Self, String> {
         if let Some(brokers) = std::env::var_os("WEIR_TEST_KAFKA") {
             let brokers = brokers.into_string().map_err(|_| "WEIR_TEST_KAFKA is no text")?;
-            return Ok(Self { brokers, nodes: Vec::new() });
+            return Ok(Self { brokers, nodes: Vec::new(), java: SMALL });
         }
         Self::own()
     }
@@ -61,15 +67,27 @@ impl Broker {
         Self::cluster(1)
     }
 
+    /// Starts a broker of the caller's own that is as fast as brokers are: slower to start, and larger.
+    ///
+    /// # Errors
+    /// There is no Java or no Maven here, or it does not start.
+    pub fn fast() -> Result<Self, String> {
+        Self::patiently(1, FAST)
+    }
+
     /// Starts a cluster of so many. Of three or more, each partition is on three brokers, and two of them have what is
     /// acknowledged.
     ///
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn cluster(nodes: usize) -> Result<Self, String> {
+        Self::patiently(nodes, SMALL)
+    }
+
+    fn patiently(nodes: usize, java: &'static [&'static str]) -> Result<Self, String> {
         let mut last = Err(String::new());
         for _ in 0..TRIES {
-            last = Self::start_all(nodes);
+            last = Self::start_all(nodes, java);
             if last.is_ok() {
                 break;
             }
@@ -77,7 +95,7 @@ impl Broker {
         last
     }
 
-    fn start_all(count: usize) -> Result<Self, String> {
+    fn start_all(count: usize, java: &'static [&'static str]) -> Result<Self, String> {
         let programs = programs::programs()?;
         let ports = free_ports(count * 2)?;
         let (ports, controllers) = ports.split_at(count);
@@ -94,11 +112,11 @@ impl Broker {
                 .replace("{replicas}", replicas)
                 .replace("{in_sync}", in_sync);
             let mut node = Node::new(*port, &settings)?;
-            node.start(&programs)?;
+            node.start(&programs, java)?;
             nodes.push(node);
         }
         let brokers: Vec<_> = nodes.iter().map(|node| node.address.clone()).collect();
-        let broker = Self { brokers: brokers.join(","), nodes };
+        let broker = Self { brokers: brokers.join(","), nodes, java };
         for node in 0..count {
             broker.await_answer(node)?;
         }
@@ -142,7 +160,7 @@ impl Broker {
     pub fn start(&mut self, nodes: &[usize]) -> Result<(), String> {
         let programs = programs::programs()?;
         for node in nodes {
-            self.nodes.get_mut(*node).ok_or(NOT_OURS)?.start(&programs)?;
+            self.nodes.get_mut(*node).ok_or(NOT_OURS)?.start(&programs, self.java)?;
         }
         nodes.iter().try_for_each(|node| self.await_answer(*node))
     }

@@ -7,18 +7,20 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Runs a broker in the folder `$1` with the programs in `$2`, tells its process, and waits to be told how it is to end:
+/// Runs a broker in the folder `$1` with the programs in `$2` by Java with the options that follow, tells its process, and waits to be told how it is to end:
 /// `stop` and `kill` leave the folder. When whoever asked for it is gone, however it ended, it is killed and removed.
 const SCRIPT: &str = r#"
 cd "$1" || exit 1
 [ -d data ] || java -XX:TieredStopAtLevel=1 -cp "$2/*" kafka.tools.StorageTool format -t nqLTxqqvQOmD2WGiRPbmNw \
   -c server.properties >log 2>&1 || { cat log; rm -rf "$1"; exit 1; }
-java -Xmx512m -Xms128m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$2/*" kafka.Kafka server.properties >>log 2>&1 </dev/null &
+folder=$1 programs=$2
+shift 2
+java "$@" -cp "$programs/*" kafka.Kafka server.properties >>log 2>&1 </dev/null &
 echo "ready $!"
 read -r end
 [ "$end" = stop ] && kill $! || kill -9 $!
 wait $!
-[ -n "$end" ] || { cd / && rm -rf "$1"; }
+[ -n "$end" ] || { cd / && rm -rf "$folder"; }
 "#;
 
 /// A broker that runs, or did: its folder is there as long as this.
@@ -46,11 +48,12 @@ impl Node {
     }
 
     /// Starts it; it answers only later.
-    pub(super) fn start(&mut self, programs: &Path) -> Result<(), String> {
+    pub(super) fn start(&mut self, programs: &Path, java: &[&str]) -> Result<(), String> {
         let mut shell = Command::new("sh")
             .args(["-c", SCRIPT, "sh"])
             .arg(&self.folder)
             .arg(programs)
+            .args(java)
             // signals of a terminal are for the tests; the broker ends when they have
             .process_group(0)
             .stdin(Stdio::piped())

@@ -22,7 +22,7 @@ const INSTALL: &str = "Install Java 17 and Maven (Debian: apt-get install defaul
 pub fn tool(class: &str) -> Result<Command, String> {
     let mut command = Command::new("java");
     let path = programs()?.join("*");
-    command.args(["-XX:TieredStopAtLevel=1", "-cp"]).arg(path).arg(class);
+    command.arg("-cp").arg(path).arg(class);
     Ok(command)
 }
 

@@ -19,6 +19,9 @@ use weir_schema::{At, Millis, Offset, Record};
 /// How long a transaction may be open. A process that dies with one hides what comes behind it for at most so long and
 /// what the broker takes to look.
 const OPEN_FOR: &str = "10000";
+/// How long a connection may be idle until it is closed. When a broker leaves that the client knows as the one that keeps
+/// the number, it waits for it until any connection comes or goes (librdkafka's issue 5511), so one has to now and then.
+const IDLE: &str = "10000";
 /// How long it takes breath before it calls again.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -83,6 +86,7 @@ impl Transactor {
         let mut config = clients.config(&[
             ("transactional.id", &name),
             ("transaction.timeout.ms", OPEN_FOR),
+            ("connections.max.idle.ms", IDLE),
             ("linger.ms", "0"),
             ("batch.size", &batch),
             ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
