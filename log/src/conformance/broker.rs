@@ -2,8 +2,10 @@
 
 mod process;
 mod programs;
+mod secured;
 
 pub use programs::tool;
+pub use secured::Secured;
 
 use process::Node;
 use rdkafka::ClientConfig;
@@ -67,9 +69,18 @@ impl Broker {
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn cluster(nodes: usize) -> Result<Self, String> {
+        Self::try_all(nodes, "")
+    }
+
+    /// Starts a broker with settings that win over the usual ones.
+    fn own_with(settings: &str) -> Result<Self, String> {
+        Self::try_all(1, settings)
+    }
+
+    fn try_all(nodes: usize, more: &str) -> Result<Self, String> {
         let mut last = Err(String::new());
         for _ in 0..TRIES {
-            last = Self::start_all(nodes);
+            last = Self::start_all(nodes, more);
             if last.is_ok() {
                 break;
             }
@@ -77,7 +88,7 @@ impl Broker {
         last
     }
 
-    fn start_all(count: usize) -> Result<Self, String> {
+    fn start_all(count: usize, more: &str) -> Result<Self, String> {
         let programs = programs::programs()?;
         let ports = free_ports(count * 2)?;
         let (ports, controllers) = ports.split_at(count);
@@ -86,7 +97,8 @@ impl Broker {
         let (replicas, in_sync) = if count >= 3 { ("3", "2") } else { ("1", "1") };
         let mut nodes = Vec::new();
         for (i, (port, controller)) in ports.iter().zip(controllers).enumerate() {
-            let settings = SETTINGS
+            let settings = [SETTINGS, more]
+                .concat()
                 .replace("{node}", &(i + 1).to_string())
                 .replace("{voters}", &voters.join(","))
                 .replace("{port}", &port.to_string())

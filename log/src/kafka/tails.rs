@@ -91,7 +91,7 @@ impl Tails {
             hint.tails.insert(at, tail);
         });
         let waiting = before.map(|partition| partition.waiting).unwrap_or_default();
-        waiting.into_iter().flat_map(|(_, done)| done).for_each(|done| done());
+        waiting.into_values().flatten().for_each(|done| done());
     }
 
     /// The tail of a partition that can be read up to `end`, if everything below `end` has been looked at.

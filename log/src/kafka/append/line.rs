@@ -23,7 +23,7 @@ struct State {
     /// One that has failed for good, for whoever makes the next.
     failed: Option<Arc<Producer>>,
     /// What the next one is to send.
-    waiting: Vec<Box<Sent>>,
+    waiting: Vec<Sent>,
     closed: bool,
 }
 
@@ -38,7 +38,7 @@ impl Line {
             if state.waiting.len() >= WAITING {
                 return sent.resolve(Err(full()));
             }
-            return state.waiting.push(sent);
+            return state.waiting.push(*sent);
         };
         // under the lock: what comes first is sent first
         let Err((error, mut sent)) = sent.produce(&producer, now) else { return };
@@ -63,7 +63,7 @@ impl Line {
             let why = "the log was closed while the event was on its way";
             return sent.resolve(Err(CommitError::Ambiguous(why.into())));
         }
-        state.waiting.push(sent);
+        state.waiting.push(*sent);
         if let Some(producer) = state.producer.take() {
             state.failed = Some(producer);
             self.changed.notify_all();
@@ -89,7 +89,7 @@ impl Line {
     }
 
     /// What waits for the next producer, in order.
-    pub(super) fn take(&self) -> Vec<Box<Sent>> {
+    pub(super) fn take(&self) -> Vec<Sent> {
         std::mem::take(&mut self.lock().waiting)
     }
 

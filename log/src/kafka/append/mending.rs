@@ -76,7 +76,7 @@ impl Mending<'_> {
     fn hand_over(mut self, mut producer: Producer) {
         loop {
             for sent in self.line.take() {
-                self.settle(&producer, sent);
+                self.settle(&producer, Box::new(sent));
             }
             match self.line.restore(producer) {
                 Ok(()) => return tracing::info!("single events reach Kafka again"),

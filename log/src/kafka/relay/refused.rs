@@ -101,7 +101,7 @@ impl Refused {
     /// Why an event is not to be sent.
     pub(super) fn why(&self, origin: Origin, at: At) -> Option<String> {
         let topic = self.topics.get(&at.topic).filter(|(until, _)| Instant::now() < *until);
-        self.events.get(&origin).or(topic.map(|(_, why)| why)).cloned()
+        self.events.get(&origin).or_else(|| topic.map(|(_, why)| why)).cloned()
     }
 
     /// Everything below `row` is in Kafka, or set aside.
