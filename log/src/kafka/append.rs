@@ -63,7 +63,7 @@ impl ProducerContext for Deliveries {
             Ok(message) => sent.arrived(message.offset()),
             Err((error, _)) => match refusal(error, sent.at) {
                 Some(why) => sent.resolve(Err(why)),
-                None => self.line.fail(sent),
+                None => self.line.fail(*sent),
             },
         }
     }

@@ -47,7 +47,7 @@ impl Line {
         let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
         if is_new || producer.client().fatal_error().is_some() {
             sent.time = None;
-            self.fail(sent);
+            self.fail(*sent);
         } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
             sent.resolve(Err(full()));
         } else {
@@ -57,13 +57,13 @@ impl Line {
 
     /// An event has failed, and it is not known whether Kafka has it: the producer is not used any more, and the next one
     /// begins with it.
-    pub(super) fn fail(&self, sent: Box<Sent>) {
+    pub(super) fn fail(&self, sent: Sent) {
         let mut state = self.lock();
         if state.closed {
             let why = "the log was closed while the event was on its way";
             return sent.resolve(Err(CommitError::Ambiguous(why.into())));
         }
-        state.waiting.push(*sent);
+        state.waiting.push(sent);
         if let Some(producer) = state.producer.take() {
             state.failed = Some(producer);
             self.changed.notify_all();

@@ -266,7 +266,7 @@ mod tests {
             let records = builder.build();
             let event = records.get(0).expect("one");
             let (topic, why) = ("orders".to_owned(), "because".to_owned());
-            let aside = Aside { origin: (1, 2), topic, event: event.clone(), time: Millis(9), why };
+            let aside = Aside { origin: (1, 2), topic, event, time: Millis(9), why };
             let row = serde_json::to_vec(&Row::of(&aside)).expect("it is JSON");
             let back = serde_json::from_slice::<Row>(&row).expect("it is a row").event();
             let back = back.get(0).expect("one");

@@ -82,7 +82,7 @@ impl Appending {
         let (topic, shared) = (self.topic.clone(), self.parts.shared.clone());
         let event = events(&[value]);
         let sent = Sent { id: TxnId(id), topic, at: AT, event, time: Some(NOW), shared };
-        self.appender.line.fail(Box::new(sent));
+        self.appender.line.fail(sent);
         offset(commit).await
     }
 
