@@ -7,5 +7,6 @@ mod kafka {
     mod nodes;
     mod outside;
     mod refused;
+    mod secured;
     mod stores;
 }

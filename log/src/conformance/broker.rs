@@ -2,8 +2,10 @@
 
 mod process;
 mod programs;
+mod secured;
 
 pub use programs::tool;
+pub use secured::Secured;
 
 use process::Node;
 use rdkafka::ClientConfig;
@@ -72,7 +74,7 @@ impl Broker {
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn fast() -> Result<Self, String> {
-        Self::patiently(1, FAST)
+        Self::patiently(1, FAST, "")
     }
 
     /// Starts a cluster of so many. Of three or more, each partition is on three brokers, and two of them have what is
@@ -81,13 +83,18 @@ impl Broker {
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn cluster(nodes: usize) -> Result<Self, String> {
-        Self::patiently(nodes, SMALL)
+        Self::patiently(nodes, SMALL, "")
     }
 
-    fn patiently(nodes: usize, java: &'static [&'static str]) -> Result<Self, String> {
+    /// Starts a broker with settings that win over the usual ones.
+    fn own_with(settings: &str) -> Result<Self, String> {
+        Self::patiently(1, SMALL, settings)
+    }
+
+    fn patiently(nodes: usize, java: &'static [&'static str], settings: &str) -> Result<Self, String> {
         let mut last = Err(String::new());
         for _ in 0..TRIES {
-            last = Self::start_all(nodes, java);
+            last = Self::start_all(nodes, java, settings);
             if last.is_ok() {
                 break;
             }
@@ -95,7 +102,7 @@ impl Broker {
         last
     }
 
-    fn start_all(count: usize, java: &'static [&'static str]) -> Result<Self, String> {
+    fn start_all(count: usize, java: &'static [&'static str], more: &str) -> Result<Self, String> {
         let programs = programs::programs()?;
         let ports = free_ports(count * 2)?;
         let (ports, controllers) = ports.split_at(count);
@@ -104,7 +111,8 @@ impl Broker {
         let (replicas, in_sync) = if count >= 3 { ("3", "2") } else { ("1", "1") };
         let mut nodes = Vec::new();
         for (i, (port, controller)) in ports.iter().zip(controllers).enumerate() {
-            let settings = SETTINGS
+            let settings = [SETTINGS, more]
+                .concat()
                 .replace("{node}", &(i + 1).to_string())
                 .replace("{voters}", &voters.join(","))
                 .replace("{port}", &port.to_string())

@@ -1,7 +1,7 @@
 //! A server that speaks TLS.
 
 use super::server::{Server, folder};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::error::Error;
 use std::fs;
 use std::net::TcpListener;
@@ -52,11 +52,14 @@ impl Encrypted {
 }
 
 /// Makes a server's key and certificate in `folder`, and the root that it is signed by.
-fn sign(folder: &Path, root: &Path) -> Result<(), Box<dyn Error>> {
+pub(super) fn sign(folder: &Path, root: &Path) -> Result<(), Box<dyn Error>> {
     let (authority, pem) = authority()?;
     fs::write(root, pem)?;
     let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &authority)?;
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()])?;
+    // by its default name it would look as if it had signed itself
+    params.distinguished_name.push(DnType::CommonName, "localhost");
+    let certificate = params.signed_by(&key, &authority)?;
     fs::write(folder.join("server.crt"), certificate.pem())?;
     fs::write(folder.join("server.key"), key.serialize_pem())?;
     // the server refuses a key that others may read
@@ -64,7 +67,7 @@ fn sign(folder: &Path, root: &Path) -> Result<(), Box<dyn Error>> {
 }
 
 /// Whoever signs, and its certificate.
-fn authority() -> Result<(Issuer<'static, KeyPair>, String), Box<dyn Error>> {
+pub(super) fn authority() -> Result<(Issuer<'static, KeyPair>, String), Box<dyn Error>> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -11,8 +11,18 @@ pub(super) struct Words(Arc<Mutex<Option<Said>>>);
 #[derive(Clone, Debug)]
 struct Said {
     text: String,
-    /// It goes away only when someone changes the settings.
-    is_lasting: bool,
+    weight: Weight,
+}
+
+/// How much is to be learnt from what a client says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Weight {
+    /// That it has no connection.
+    Nothing,
+    /// What became of one.
+    Something,
+    /// What goes away only when someone changes the settings.
+    Lasting,
 }
 
 impl Words {
@@ -23,12 +33,22 @@ impl Words {
             // no error, but told as one: a reader has come to the end
             return;
         }
-        let is_lasting = matches!(code, Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL));
+        let weight = match code {
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => Weight::Lasting,
+            Some(RDKafkaErrorCode::AllBrokersDown) => Weight::Nothing,
+            _ => Weight::Something,
+        };
         tracing::debug!(%error, reason, "a client of Kafka met an error");
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_lasting || !said.as_ref().is_some_and(|said| said.is_lasting) {
-            *said = Some(Said { text: reason.to_owned(), is_lasting });
+        if said.as_ref().is_none_or(|said| said.weight <= weight) {
+            *said = Some(Said { text: in_one_line(reason), weight });
         }
+    }
+
+    /// Whether what was said goes away only when someone changes the settings.
+    pub(super) fn are_lasting(&self) -> bool {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        said.as_ref().is_some_and(|said| said.weight == Weight::Lasting)
     }
 
     /// The error of `operation`, with what was said about it.
@@ -37,11 +57,35 @@ impl Words {
         let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said = said.filter(|_| code.is_none() || is_silence(error));
         let source = match &said {
-            Some(said) => format!("{error} ({})", said.text),
+            Some(said) => format!("{error} ({}{})", said.text, remedy(&said.text)),
             None => error.to_string(),
         };
-        let retry = !said.is_some_and(|said| said.is_lasting);
+        let retry = said.is_none_or(|said| said.weight != Weight::Lasting);
         LogError::Unavailable { operation: operation.into(), source: source.into(), retry }
+    }
+}
+
+/// librdkafka names the address twice, and the time.
+fn in_one_line(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What helps against what a client has said.
+fn remedy(text: &str) -> &'static str {
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["certificate verify failed", "certificate subject name", "ca.location"]) {
+        "; ssl.ca.location under kafka: names the root that the brokers' certificates are signed by"
+    } else if has(&["SSL handshake", "SSL transport", "wrong version number"]) {
+        "; is this the brokers' port for TLS? Without it: security.protocol: plaintext or sasl_plaintext under kafka:"
+    // that they are down is all that a client says to whom a port for TLS does not answer
+    } else if has(&["connecting to a SSL listener", "security.protocol", "brokers are down"]) {
+        "; where the brokers want TLS or a password: security.protocol: ssl, sasl_ssl or sasl_plaintext under kafka:"
+    } else if has(&["uthentication", "SASL", "mechanism"]) {
+        "; see sasl.username, sasl.password and sasl.mechanisms under kafka:"
+    } else if has(&["esolve"]) {
+        "; see brokers: and what the brokers advertise (advertised.listeners)"
+    } else {
+        ""
     }
 }
 

@@ -33,14 +33,14 @@ const DOUBT: Duration = Duration::from_millis(200);
 /// See the module's docs.
 #[derive(Debug)]
 pub(super) struct Lookout {
-    pub(super) parts: Arc<Parts>,
-    pub(super) notes: Notes,
+    parts: Arc<Parts>,
+    notes: Notes,
     /// Whether this process has the relay's lease: then it keeps the table.
-    pub(super) keeps: Arc<AtomicBool>,
+    keeps: Arc<AtomicBool>,
     /// Where work that waits for brokers runs.
-    pub(super) handle: Handle,
+    handle: Handle,
     /// How often each partition has been another one, as far as this process knows.
-    pub(super) seen: Mutex<HashMap<At, u64>>,
+    seen: Mutex<HashMap<At, u64>>,
 }
 
 /// A partition as Kafka has it now: the earliest offset that is kept, and the first that cannot be read.
@@ -59,6 +59,10 @@ struct Kept {
 }
 
 impl Lookout {
+    pub(super) fn new(parts: Arc<Parts>, notes: Notes, keeps: Arc<AtomicBool>, handle: Handle) -> Arc<Self> {
+        Arc::new(Self { parts, notes, keeps, handle, seen: Mutex::default() })
+    }
+
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;

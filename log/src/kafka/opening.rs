@@ -15,15 +15,20 @@ use super::{KafkaLog, RelayEnd, outbox};
 use crate::keeper::Keeper;
 use crate::store::{Store, open_store};
 use crate::{Capabilities, Clock, KafkaOptions, LogConfig, LogError, LogLimits, TopicSpec};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
 use tokio_util::sync::CancellationToken;
 use weir_schema::{AppName, At, Partitioner, TopicName};
 
 /// How long a partition's news may take to come: the follower asks for them at least so often.
 const TELLS_WITHIN: Duration = Duration::from_secs(1);
+/// How long the first answer is waited for at a time.
+const GREETING: Duration = Duration::from_millis(500);
+/// How long it is listened to what a client says of it.
+const HEARING: Duration = Duration::from_millis(50);
 
 impl KafkaLog {
     /// Opens the log that `options` name; makes what it needs in Kafka and in the store if there is nothing yet.
@@ -62,13 +67,7 @@ impl KafkaLog {
             runs_here: Arc::default(),
         };
         forward_news(&keeper, &parts.shared, &*store);
-        let lookout = Arc::new(Lookout {
-            parts: parts.clone(),
-            notes,
-            keeps: relay.runs_here.clone(),
-            handle: keeper.blocking(),
-            seen: Mutex::default(),
-        });
+        let lookout = Lookout::new(parts.clone(), notes, relay.runs_here.clone(), keeper.blocking());
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
         let log = Self {
             capabilities,
@@ -116,8 +115,8 @@ async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, Lo
 
 /// Reaches the brokers.
 pub(super) fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, KafkaError> {
+    greet(clients)?;
     let admin = clients.admin()?;
-    admin.inner().fetch_metadata(Some(&clients.group("relay")), ANSWER)?;
     Ok(Parts {
         clients: clients.clone(),
         follower: Follower::open(clients, shared.clone())?,
@@ -125,6 +124,23 @@ pub(super) fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, Kaf
         readers: Readers::new(clients.clone()),
         topics: Topics { admin, clients: clients.clone() },
     })
+}
+
+/// Waits until a broker answers. Why none does is told to clients that are polled.
+fn greet(clients: &Clients) -> Result<(), KafkaError> {
+    let (consumer, patience) = (clients.consumer(&[])?, Instant::now() + ANSWER);
+    let own = clients.group("relay");
+    loop {
+        match consumer.fetch_metadata(Some(&own), GREETING) {
+            Err(_) if Instant::now() < patience && !clients.words.are_lasting() => {}
+            answer => return answer.map(drop),
+        }
+        let heard = Instant::now() + HEARING;
+        while Instant::now() < heard {
+            // there is nothing to read but errors, and the client's context keeps them
+            drop(consumer.poll(HEARING));
+        }
+    }
 }
 
 /// Asks the brokers, where waiting is no matter.

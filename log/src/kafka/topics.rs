@@ -54,6 +54,17 @@ impl Topics {
         let made = made.map_err(|error| self.clients.words.unavailable(&operation, &error))?;
         match made.into_iter().next() {
             Some(Err((_, Code::TopicAlreadyExists))) | Some(Ok(_)) | None => Ok(()),
+            Some(Err((_, Code::InvalidReplicationFactor))) => Err(refused(
+                operation,
+                "there are fewer brokers than copies of it are wanted: see replication: beside the driver, or \
+                 default.replication.factor of the brokers",
+            )),
+            Some(Err((_, Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed))) => {
+                Err(refused(
+                    operation,
+                    "the user may not: give it the right Create on topics of this prefix, or make the topic beforehand",
+                ))
+            }
             Some(Err((_, Code::InvalidTopic))) => Err(refused(operation, self.why_invalid(name))),
             Some(Err((_, code))) => {
                 Err(self.clients.words.unavailable(operation, &KafkaError::AdminOp(code)))

@@ -1,6 +1,6 @@
 //! Events that Kafka does not take.
 
-use super::outside::{admin, delete, make, open};
+use super::outside::{admin, make, open};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use std::sync::Arc;
 use weir_log::conformance::broker::Prefix;
@@ -81,7 +81,7 @@ async fn commit(f: &Fixture, [a, b]: [At; 2], value: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_for_a_topic_that_is_gone_are_set_aside_and_sent_again_when_it_is_back() {
+async fn events_that_their_topic_refuses_are_set_aside_and_sent_again_when_it_takes_them() {
     let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
     let open = || async {
         let store = Driver::sqlite(folder.path().join("store.db"));
@@ -90,25 +90,27 @@ async fn events_for_a_topic_that_is_gone_are_set_aside_and_sent_again_when_it_is
         Fixture::new(log.expect("the log is opened"), Arc::default(), ())
     };
     let f = open().await;
-    let [gone, stays] = [f.topic("gone", 1).await, f.topic("stays", 1).await]
-        .map(|topic| At { topic: topic.id, partition: 0 });
-    let name = format!("{}_gone", prefix.name());
-    commit(&f, [gone, stays], "a").await;
-    delete(&prefix, &name).await;
-    commit(&f, [gone, stays], "b").await;
-    commit(&f, [gone, stays], "c").await;
-    let values: Vec<_> = f.values(stays, 0).await.into_iter().map(|(_, value)| value).collect();
+    let topics = [f.topic("strict", 1).await, f.topic("other", 1).await];
+    let [strict, other] = topics.map(|topic| At { topic: topic.id, partition: 0 });
+    let name = format!("{}_strict", prefix.name());
+    commit(&f, [strict, other], "a").await;
+    // takes no events without keys from now on
+    set(&prefix, &name, "cleanup.policy", "compact").await;
+    commit(&f, [strict, other], "b").await;
+    commit(&f, [strict, other], "c").await;
+    let values: Vec<_> = f.values(other, 0).await.into_iter().map(|(_, value)| value).collect();
     assert_eq!((values, set_aside(&f).await), (["a", "b", "c"].map(str::to_owned).to_vec(), 2));
     assert_eq!(f.value(&key("t", "c")).await.as_deref(), Some("1"), "what was committed stays so");
     let troubles = f.log.troubles().await.expect("told");
-    assert!(troubles.iter().any(|line| line.contains("2 events") && line.contains("gone")), "{troubles:?}");
+    assert!(troubles.iter().any(|line| line.contains("2 events") && line.contains("strict")), "{troubles:?}");
     f.log.close().await.expect("closed");
-    make(&prefix, &name, 1).await;
+    set(&prefix, &name, "cleanup.policy", "delete").await;
     let f = open().await;
     let mut news = f.log.watch();
-    let is_there = |hint: &weir_log::Hint| hint.tails.get(&gone).is_some_and(|tail| tail.0 >= 2);
-    news.wait_for(is_there).await.expect("the log is open");
-    let values: Vec<_> = f.values(gone, 0).await.into_iter().map(|(_, value)| value).collect();
-    assert_eq!((values, set_aside(&f).await), (["b", "c"].map(str::to_owned).to_vec(), 0));
+    while f.values(strict, 0).await.len() < 3 {
+        news.changed().await.expect("the log is open");
+    }
+    let values: Vec<_> = f.values(strict, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!((values, set_aside(&f).await), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
     assert_eq!(f.log.troubles().await.expect("told"), Vec::<String>::new());
 }
