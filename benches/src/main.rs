@@ -9,6 +9,7 @@ mod crowd;
 mod durable;
 mod functions;
 mod http;
+mod isolation;
 mod kafka;
 mod large;
 mod load;
@@ -35,12 +36,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Row>>);
 
-const BENCHES: [Bench; 7] = [
+const BENCHES: [Bench; 8] = [
     ("append", append::run),
     ("trigger", trigger::run),
     ("start", start::run),
     ("functions", functions::run),
     ("crowd", crowd::run),
+    ("isolation", isolation::run),
     ("durable", durable::run),
     ("postgres", postgres::run),
 ];

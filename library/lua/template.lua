@@ -4,7 +4,8 @@
 --- Jinja: `{{ value }}`, `{% for x in list %}`, `{% if %}`, `{% include "parts/head.html" %}`, `{% extends %}` and
 --- `{% block %}`, macros, and filters as `|upper` and `|tojson`. In files that end in `.html`, `.htm` or `.xml` what is
 --- filled in is escaped for HTML; `|safe` says that it is HTML already. Templates are compiled once a version of the
---- project; `weir dev` takes a changed one over when it is saved.
+--- project; `weir dev` takes a changed one over when it is saved. What comes out may be as long as `weir.limits.memory`;
+--- past that the invocation ends, as it does past any limit.
 ---
 --- ```lua
 --- local template = require "template"

@@ -1,5 +1,7 @@
 //! A host made of memory, for tests.
 
+pub mod costs;
+
 use crate::{
     Answer, Args, Code, Host, HostError, HostPage, HostRow, Invocation, Limits, LogLevel, LogLine, Origin,
     Outcome, Reply, TopicRef, Watchdog, Worker, WorkerOptions,

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_runtime::test_support::{Bench, TestHost, invocation, value};
-use weir_runtime::{Code, FailureKind, Limits};
+use weir_runtime::{Code, FailureKind, Invocation, Limits};
 
 /// Programs of a run when nothing is said.
 const SEEDS: u64 = 400;
@@ -74,7 +74,13 @@ const MODULES: [&str; 8] = ["flow", "topics", "state", "json", "cjson", "cjson.s
 async fn shared(bench: &Bench) -> Vec<String> {
     let modules: Vec<_> = MODULES.into_iter().chain(weir_library::MODULES.iter().map(|m| m.name)).collect();
     let modules = serde_json::to_string(&modules).expect("names");
-    serde_json::from_str(&value(&bench.run(&invocation("shared", &modules)).await)).expect("a list of names")
+    serde_json::from_str(&value(&bench.run(&patient("shared", &modules)).await)).expect("a list of names")
+}
+
+/// What ends however long the machine takes: it has other work too.
+fn patient(function: &str, args: &str) -> Invocation {
+    let limits = Limits { cpu: Duration::from_secs(60), wall: Duration::from_secs(60), ..Limits::default() };
+    Invocation { limits, ..invocation(function, args) }
 }
 
 /// Runs a program; whether its file was taken, and how it ended.
@@ -128,7 +134,7 @@ async fn run_all() {
             eprintln!("seed {seed}");
         }
         let again = format!("run it again: WEIR_FUZZ_SEED={seed} cargo test -p weir-runtime --test fuzz");
-        let neighbour = invocation("neighbour", "20");
+        let neighbour = patient("neighbour", "20");
         let (end, beside) = tokio::join!(run(&bench, &text), bench.run(&neighbour));
         assert_eq!(value(&beside), "230", "what runs beside it is disturbed; {again}");
         ends.insert(end.as_ref().map_or("returned", FailureKind::code));
