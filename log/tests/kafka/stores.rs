@@ -42,3 +42,14 @@ async fn brokers_that_are_not_there_are_an_error_that_may_pass() {
     assert!(refused.is_retryable(), "{refused}");
     assert!(refused.to_string().contains("127.0.0.1:1"), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_node_on_a_store_in_a_file_is_refused_with_the_remedy() {
+    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
+    let store = || Driver::sqlite(folder.path().join("store.db"));
+    let first = open(&prefix, store()).await.expect("opened");
+    let refused = open(&prefix, store()).await.expect_err("another node has the store");
+    assert!(!refused.is_retryable() && refused.to_string().contains("driver: postgres"), "{refused}");
+    first.close().await.expect("closed");
+    open(&prefix, store()).await.expect("it is free again");
+}
