@@ -1,7 +1,7 @@
 //! An application that counts, and clients that load it.
 //!
 //! Each POST carries an id of its own, appends an event and adds to a counter in one transaction; a trigger counts each
-//! id, and all of them, also by reading and writing. What must hold of them is in [`Found`](crate::Found).
+//! id, and all of them, also by reading and writing, and what it meets out of the order of its key. What must hold of them is in [`Found`](crate::Found).
 
 use crate::answer::Answer;
 use crate::eventually::{PATIENCE, eventually};
@@ -30,14 +30,17 @@ pub fn counting(log: LogPlace) -> Sandbox {
             "app/hit.lua",
             r#"local state, topics = require "state", require "topics"
             return function(args)
-                topics.append("hits", {{key = args.id, value = {id = args.id}}})
+                -- a client's requests have one key
+                topics.append("hits", {{key = args.id:match("^[^-]+"), value = {id = args.id}}})
                 state.add("sums", "requests", 1)
             end"#,
         )
         .file(
             "app/on_hit.lua",
             r#"local state = require "state"
-            return function(hit)
+            return function(hit, ctx)
+                if ctx.offset <= (state.get("order", ctx.key) or -1) then state.add("disorder", ctx.key, 1) end
+                state.set("order", ctx.key, ctx.offset)
                 state.add("seen", hit.id, 1)
                 state.add("sums", "seen", 1)
                 -- a read and a write as well: not only what commutes

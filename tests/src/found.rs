@@ -14,6 +14,8 @@ pub struct Found {
     pub seen: BTreeMap<String, u64>,
     /// What else counts the events: by the request, by the trigger, and by its reading and writing.
     pub counts: [u64; 3],
+    /// Of how many keys events were handled out of their order.
+    pub disorder: usize,
     /// How many events lie before the trigger.
     pub lag: u64,
     /// How many it has parked.
@@ -49,6 +51,7 @@ impl Found {
                 number(&row(sandbox, "sums", "seen").await),
                 number(&row(sandbox, "last", "id").await["n"]),
             ],
+            disorder: sandbox.weir(&["state", "list", "disorder", "--json"]).await.succeeded().lines().len(),
             lag: triggers.iter().map(|trigger| number(&trigger["lag"])).sum(),
             parked: sandbox.weir(&["parked", "list", "--json"]).await.succeeded().lines().len(),
         }
@@ -77,6 +80,7 @@ impl Found {
         };
         hold(unseen == 0, format!("{unseen} events were never handled"));
         hold(self.counts == [total; 3], format!("{total} events, and the counts are {:?}", self.counts));
+        hold(self.disorder == 0, format!("events of {} keys were handled out of order", self.disorder));
         hold(self.lag == 0, format!("the trigger is {} events behind", self.lag));
         hold(self.parked == 0, format!("{} events are parked", self.parked));
         wrong
@@ -129,7 +133,10 @@ mod tests {
     fn sound() -> (Found, BTreeSet<String>) {
         let all = ["a", "b", "c"].map(str::to_owned);
         let seen = all.iter().map(|id| (id.clone(), 1)).collect();
-        (Found { appended: all.to_vec(), seen, counts: [3; 3], lag: 0, parked: 0 }, ids(&["a", "b"]))
+        (
+            Found { appended: all.to_vec(), seen, counts: [3; 3], disorder: 0, lag: 0, parked: 0 },
+            ids(&["a", "b"]),
+        )
     }
 
     #[test]
@@ -166,8 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn counts_that_differ_a_lag_and_parked_events_are_wrong() {
-        let changes: [Change; 5] = [
+    fn counts_that_differ_another_order_a_lag_and_parked_events_are_wrong() {
+        let changes: [Change; 6] = [
+            |found| found.disorder = 1,
             |found| found.counts[0] += 1,
             |found| found.counts[1] -= 1,
             |found| found.counts[2] += 1,

@@ -5,11 +5,11 @@ use crate::load::{Load, wrk};
 use crate::measure::ROUNDS;
 use crate::report::{Row, Target};
 use crate::weir::Weir;
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use std::path::Path;
 use tokio::runtime::Runtime;
+use weir_log::all_rows;
 use weir_log::conformance::range;
-use weir_log::{Driver, KafkaOptions, LogConfig, SystemClock, all_rows};
 
 const CONNECTIONS: u32 = 256;
 const SECONDS: u32 = 4;
@@ -52,25 +52,23 @@ fn round(runtime: &Runtime, kafka: &Kafka) -> anyhow::Result<Load> {
     std::fs::write(&script, text)?;
     let load = wrk(&format!("http://127.0.0.1:{}/", weir.port), CONNECTIONS, SECONDS, Some(&script))?;
     drop(weir);
-    let store = folder.path().join(".weir/store.db");
-    let (counted, events) = runtime.block_on(found(kafka, &prefix, &store))?;
+    let (counted, events) = runtime.block_on(found(kafka, &prefix, &folder.path().join(".weir")))?;
     ensure!(counted == events, "{counted} hits were counted, and {events} appended");
     ensure!(events as f64 >= load.requests, "{} were answered, and {events} are there", load.requests);
     Ok(load)
 }
 
 /// How many hits the rows of the log have, and how many events it has.
-async fn found(kafka: &Kafka, prefix: &str, store: &Path) -> anyhow::Result<(u64, u64)> {
-    let driver = Driver::Kafka(KafkaOptions::new(kafka.brokers(), prefix, Driver::sqlite(store)));
-    let log =
-        weir_log::open(LogConfig { driver, app: None, clock: std::sync::Arc::new(SystemClock) }).await?;
+async fn found(kafka: &Kafka, prefix: &str, folder: &Path) -> anyhow::Result<(u64, u64)> {
+    let log = kafka.log(prefix, folder).await?;
+    let (hits, marks) = (log.topic("hits", PARTITIONS).await?, log.topic("marks", 1).await?);
+    // what the server had committed when it was killed reaches Kafka before these two do
+    log.fill(&marks, 2, 1).await?;
     let mut counted = 0;
-    for (_, row) in all_rows(&*log, range("seen", "", None)).await? {
+    for (_, row) in all_rows(&**log.session.log(), range("seen", "", None)).await? {
         counted += std::str::from_utf8(&row.value)?.parse::<u64>()?;
     }
-    let topics = log.topics().await?;
-    let topic = topics.iter().find(|topic| topic.spec.name.as_str() == "hits").context("it has the topic")?;
-    let events = read_all(&*log, topic).await?;
-    log.close().await?;
+    let events = read_all(&**log.session.log(), &hits).await?;
+    log.session.log().close().await?;
     Ok((counted, events))
 }
