@@ -1,7 +1,7 @@
 //! News, and the end.
 
 use super::ownership::Owner;
-use super::{Fixture, START, events, key, range, spec};
+use super::{Fixture, START, events, group, key, range, spec};
 use crate::{CommitError, LogError, ReadLimit};
 use std::sync::Arc;
 use weir_schema::Offset;
@@ -23,6 +23,11 @@ pub async fn watchers_hear_of_tails_catalog_and_control(f: &Fixture) {
     f.put(&key("_weir_parked", "k"), "1").await;
     f.put(&key("t", "k"), "1").await;
     assert_eq!(*f.log.watch().borrow(), last);
+    drop(Owner::join(f, "events/f", at).await);
+    f.log.forget(&group("events/f")).await.expect("forgotten");
+    f.put(&key("_weir_control_seek", "k"), "2").await;
+    let hint = news.wait_for(|h| h.control > last.control).await.expect("open").clone();
+    assert_eq!(hint.control, last.control + 1, "the entry, and nothing before it");
 }
 
 /// `close` returns when everything enqueued before it is committed.

@@ -189,7 +189,13 @@ impl Lookout {
     /// Removes what a group has been told: it is to be forgotten.
     pub(super) async fn untell(&self, group: &GroupName) -> Result<(), LogError> {
         let positions = self.notes.store.positions(Some(group)).await?;
-        let rows = positions.iter().map(|p| (lost_key(group, p.at.partition), Op::Delete)).collect();
+        let keys: Vec<_> = positions.iter().map(|p| lost_key(group, p.at.partition)).collect();
+        let told = self.notes.store.get(&keys).await?;
+        let told = keys.into_iter().zip(told).filter(|(_, row)| row.is_some());
+        let rows: Vec<_> = told.map(|(key, _)| (key, Op::Delete)).collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
         self.notes.write(rows).await.map_err(|error| self.failed(error))
     }
 
