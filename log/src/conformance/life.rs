@@ -55,7 +55,7 @@ pub async fn a_closed_log_says_so(f: &Fixture) {
     for transaction in [append, f.transaction()] {
         assert!(matches!(f.commit(transaction).await, Err(CommitError::Unavailable(_))));
     }
-    let (log, name) = (&f.log, super::group("events/f"));
+    let (log, name) = (&f.log, group("events/f"));
     let outcomes = [
         log.create_topic(&spec("other", 1)).await.map(drop),
         log.topics().await.map(drop),
