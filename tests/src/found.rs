@@ -99,9 +99,8 @@ impl Found {
 /// let go, as a human would. Nothing else may be parked.
 async fn redrive_suspects(sandbox: &Sandbox) {
     let parked = sandbox.weir(&["parked", "list", "--json"]).await.succeeded().lines();
-    let is_suspect = |event: &serde_json::Value| {
-        event["last_error"].as_str().is_some_and(|e| e.contains("the process ended"))
-    };
+    let is_suspect =
+        |event: &Value| event["last_error"].as_str().is_some_and(|e| e.contains("the process ended"));
     for event in &parked {
         // or it waits behind one of its key
         let is_behind = || parked.iter().any(|other| other["key"] == event["key"] && is_suspect(other));
