@@ -108,7 +108,10 @@ async fn redrive_suspects(sandbox: &Sandbox) {
         assert!(is_held, "parked for another reason than a kill: {event}");
     }
     if !parked.is_empty() {
-        sandbox.weir(&["parked", "redrive", "--all"]).await.succeeded();
+        // those behind them follow by themselves
+        for id in parked.iter().filter(|event| is_suspect(event)).filter_map(|event| event["id"].as_str()) {
+            sandbox.weir(&["parked", "redrive", id]).await.succeeded();
+        }
         eventually(PATIENCE, || async {
             let left = sandbox.weir(&["parked", "list", "--json"]).await.succeeded().lines();
             if left.is_empty() { Ok(()) } else { Err(left) }
