@@ -23,7 +23,7 @@ run: require ## Build and serve examples/hello (EXAMPLE=shop for another)
 test: require lint ## Everything that must hold: format, lints, docs, all tests, all examples
 	@sh scripts/require test
 	$(CARGO) build --workspace --locked --bins --tests
-	WEIR_BIN="$(TARGET_DIR)/debug/weir" $(CARGO) test --workspace --locked --no-fail-fast $(if $(LEFT_OUT),-- $(LEFT_OUT:%=--skip %))
+	WEIR_BIN="$(TARGET_DIR)/debug/weir" sh scripts/test "$(TARGET_DIR)/test.log" $(CARGO) test --workspace --locked --no-fail-fast $(if $(LEFT_OUT),-- $(LEFT_OUT:%=--skip %))
 	@[ -z "$(LEFT_OUT)" ] || echo "left out, \"filtered out\" above: every test on: $(LEFT_OUT) (REQUIRE_BACKENDS=$(REQUIRE_BACKENDS))"
 
 lint: require ## Formatting, clippy and rustdoc, warnings denied
