@@ -6,7 +6,7 @@
 EXAMPLE ?= hello
 # Logs that the tests run on: sqlite, postgres, kafka (needs Java, Maven and kcat). What is not named is left out, and said so.
 export REQUIRE_BACKENDS ?= sqlite,postgres,kafka
-LEFT_OUT = $(foreach backend,postgres kafka,$(if $(findstring $(backend),$(REQUIRE_BACKENDS)),,$(backend)))
+LEFT_OUT = $(strip $(foreach backend,postgres kafka,$(if $(findstring $(backend),$(REQUIRE_BACKENDS)),,$(backend))))
 CARGO ?= cargo
 SOAK_TABLE = $(TARGET_DIR)/soak.md
 TARGET_DIR = $(shell $(CARGO) metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
