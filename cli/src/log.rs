@@ -39,6 +39,7 @@ fn kafka(project: &Project, storage: &KafkaStorage) -> KafkaOptions {
     let property = |(name, value): &(String, weir_config::Secret)| (name.clone(), value.reveal().to_owned());
     KafkaOptions {
         properties: storage.properties.iter().map(property).collect(),
+        consumer_group: Some(project.config().consumer_group.clone()),
         replication: storage.replication,
         ..KafkaOptions::new(storage.brokers.join(","), prefix, store)
     }

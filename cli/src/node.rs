@@ -5,6 +5,7 @@
 use crate::numbers;
 use crate::project::{Project, bytes};
 use crate::telemetry::Otlp;
+use crate::terminal;
 use crate::worker::{self, WorkerParts};
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use weir_library::Services;
 use weir_log::{Log, SystemClock, TopicSpec};
 use weir_runtime::{Code, Session, Watchdog, Worker, WorkerOptions};
 use weir_schema::TopicName;
-use weir_triggers::{Passed, PumpHandle, Replays, Trigger, Triggers, pump_channel};
+use weir_triggers::{Beginning, Begun, PumpHandle, Replays, Trigger, Triggers, pump_channel};
 
 /// What a process runs.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ pub(crate) struct Node {
     pub(crate) admin: Admin,
     pub(crate) live: watch::Sender<Arc<weir_gateway::Project>>,
     pub(crate) code: watch::Sender<Arc<Code>>,
-    pub(crate) passed: Vec<Passed>,
+    pub(crate) begun: Vec<Begun>,
     workers: Vec<JoinHandle<()>>,
     otlp: Option<Arc<Otlp>>,
     shutdown: CancellationToken,
@@ -92,7 +93,7 @@ impl Node {
             pumps.push(pump);
             calls.push(call);
         }
-        let (triggers, passed) = start_triggers(
+        let (triggers, begun) = start_triggers(
             project,
             &session,
             pumps,
@@ -111,7 +112,7 @@ impl Node {
             shutdown: shutdown.clone(),
             metrics: numbers::start(),
         };
-        Ok(Self { admin, live, code, passed, workers, otlp, shutdown, stop })
+        Ok(Self { admin, live, code, begun, workers, otlp, shutdown, stop })
     }
 
     /// Ends when the node is asked to stop.
@@ -236,10 +237,10 @@ async fn start_triggers(
     served: &weir_gateway::Project,
     shutdown: &CancellationToken,
     run: RunTriggers,
-) -> anyhow::Result<(Triggers, Vec<Passed>)> {
+) -> anyhow::Result<(Triggers, Vec<Begun>)> {
     let triggers = Triggers::new(session.clone(), pumps, shutdown.clone(), run == RunTriggers::Hold);
     let is_first_start = session.log().positions(None).await.context("read the positions")?.is_empty();
-    let mut passed = Vec::new();
+    let mut begun = Vec::new();
     for declared in project.config().triggers.iter().filter(|t| t.enabled) {
         let trigger = trigger(project, declared, served);
         if run == RunTriggers::No {
@@ -247,12 +248,12 @@ async fn start_triggers(
             continue;
         }
         let started = triggers.start(trigger, declared.start_from, is_first_start).await;
-        passed.extend(started.with_context(|| format!("start the trigger {}", declared.name()))?);
+        begun.extend(started.with_context(|| format!("start the trigger {}", declared.name()))?);
     }
     if run == RunTriggers::Yes {
         triggers.keep_retention();
     }
-    Ok((triggers, passed))
+    Ok((triggers, begun))
 }
 
 /// After a reload: triggers that are new, gone or changed are started, stopped or started again; and the parked events
@@ -267,7 +268,8 @@ pub(crate) async fn change_triggers(
         let wanted: Vec<_> = project.config().triggers.iter().filter(|t| t.enabled).collect();
         for known in triggers.all() {
             let same = wanted.iter().map(|d| trigger(project, d, served)).any(|t| t.is_same(&known));
-            if !same {
+            // what it lacked may be there now
+            if !same || triggers.needs_start(&known.group) {
                 triggers.stop(&known.group).await;
             }
         }
@@ -276,6 +278,9 @@ pub(crate) async fn change_triggers(
             let started =
                 triggers.start(trigger(project, declared, served), declared.start_from, false).await;
             match started {
+                Ok(Some(begun)) if begun.at == Beginning::NeedsStart => {
+                    tracing::warn!("{}", terminal::of_beginning(&begun));
+                }
                 Ok(_) => tracing::info!(trigger = declared.name(), "started"),
                 Err(error) => tracing::error!(trigger = declared.name(), %error, "cannot start the trigger"),
             }

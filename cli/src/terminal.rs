@@ -6,6 +6,7 @@ use crate::node::Node;
 use crate::project::Project;
 use crate::run_file::url;
 use weir_config::Mode;
+use weir_triggers::{Beginning, Begun};
 
 /// The ready line: where the log is, where the server is, what to try.
 #[expect(clippy::print_stderr, reason = "the ready line is for whoever sits at the terminal")]
@@ -21,12 +22,8 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
     );
     eprintln!("  admin API    {}", url(addresses.admin));
     eprintln!("  write proxy  {}", url(addresses.write_proxy));
-    for passed in &node.passed {
-        let (topic, function) = passed.trigger.split_once('/').unwrap_or((&passed.trigger, ""));
-        eprintln!(
-            "  {} is new and begins at the tail: {} events before it are not handled (weir replay {topic} --function {function} would)",
-            passed.trigger, passed.events
-        );
+    for begun in &node.begun {
+        eprintln!("  {}", of_beginning(begun));
     }
     for error in project_now.code.errors() {
         eprintln!("{error}");
@@ -37,6 +34,24 @@ pub(crate) fn ready(project: &Project, node: &Node, addresses: &Addresses) {
         }
     }
     eprintln!("ready");
+}
+
+/// Where a trigger began, and what to do where that is not what is wanted.
+pub(crate) fn of_beginning(begun: &Begun) -> String {
+    let name = &begun.trigger;
+    let (topic, function) = name.split_once('/').unwrap_or((name, ""));
+    match &begun.at {
+        Beginning::Tail(events) => format!(
+            "{name} is new and begins at the tail: {events} events before it are not handled (weir replay {topic} --function {function} would)"
+        ),
+        Beginning::After(group) => {
+            format!("{name} begins where the consumer group {group} has come to")
+        }
+        Beginning::NeedsStart => format!(
+            "{name} needs-start: {topic} has events that were there before this application, and it handles none until it is told where to \
+             begin: weir.triggers.{name}.startFrom: earliest, latest or a position in the configuration, or weir triggers seek {name} --to POSITION"
+        ),
+    }
 }
 
 fn log_line(project: &Project) -> String {

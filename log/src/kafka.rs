@@ -12,6 +12,7 @@ mod clients;
 mod commit;
 mod error;
 mod follower;
+mod foreign;
 mod limits;
 mod lookout;
 mod membership;
@@ -25,6 +26,7 @@ mod read;
 mod relay;
 mod relayed;
 mod shared;
+mod showing;
 mod tails;
 mod times;
 mod topics;
@@ -32,23 +34,25 @@ mod topics;
 use crate::keeper::Keeper;
 use crate::store::Store;
 use crate::{
-    Capabilities, Commit, GroupPosition, Hint, Log, LogError, Membership, ReadLimit, TopicInfo, TopicSpec,
-    batch,
+    Capabilities, Commit, FirstPosition, GroupPosition, Hint, Log, LogError, Membership, ReadLimit,
+    TopicInfo, TopicSpec, batch,
 };
 use append::Appender;
 use lookout::Lookout;
 use membership::Member;
 use mirror::Topic;
+use notes::Notes;
 use parts::Parts;
 use pending::Entered;
 use shared::Shared;
+use showing::Showing;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use weir_schema::{
-    At, GroupName, Millis, Offset, Records, ScanPage, StateKey, StateRange, Transaction, Versioned,
+    At, GroupName, Millis, Offset, Records, ScanPage, StateKey, StateRange, TopicId, Transaction, Versioned,
 };
 
 /// How long a log that is closed waits for Kafka to take what was committed.
@@ -68,6 +72,9 @@ pub(crate) struct KafkaLog {
     /// Held by whoever makes a topic or takes one in.
     changing: Mutex<()>,
     lookout: Arc<Lookout>,
+    notes: Notes,
+    /// None: positions are not shown.
+    showing: Option<Arc<Showing>>,
     relay: RelayEnd,
     closed: AtomicBool,
 }
@@ -239,10 +246,38 @@ impl Log for KafkaLog {
         Ok(positions)
     }
 
+    async fn first_position(&self, topic: &TopicInfo) -> Result<FirstPosition, LogError> {
+        self.check_open()?;
+        if !foreign::is_foreign(&*self.store, &topic.spec.name).await? {
+            return Ok(FirstPosition::Usual);
+        }
+        let Some(group) = self.parts.clients.options.consumer_group.clone() else {
+            return Ok(FirstPosition::Unknown);
+        };
+        let known = self.topic(At { topic: topic.id, partition: 0 }).await?;
+        let asked = group.clone();
+        let (progress, is_alive) = self.work(move |parts| parts.progress(&asked, &known)).await?;
+        if progress.iter().all(|(_, offset)| offset.is_none()) {
+            return Ok(FirstPosition::Unknown);
+        }
+        if is_alive {
+            tracing::warn!(group, topic = %topic.spec.name, "the consumer group still has members: what they handle from now on is handled here too");
+        }
+        let first = |((at, offset), earliest): ((At, Option<Offset>), &Offset)| {
+            (at, offset.unwrap_or(*earliest).max(*earliest))
+        };
+        let positions = progress.into_iter().zip(&topic.earliest).map(first).collect();
+        Ok(FirstPosition::After { who: group, positions })
+    }
+
     async fn forget(&self, group: &GroupName) -> Result<(), LogError> {
         self.check_open()?;
         self.lookout.untell(group).await?;
-        self.store.forget(group).await
+        self.store.forget(group).await?;
+        if let Some(showing) = &self.showing {
+            showing.forget(group).await;
+        }
+        Ok(())
     }
 
     async fn trim(&self, at: At, before: Offset) -> Result<Offset, LogError> {
@@ -270,6 +305,9 @@ impl Log for KafkaLog {
             tracing::warn!(
                 "Kafka has not taken everything that was committed; the next start of a node brings it there"
             );
+        }
+        if let Some(showing) = &self.showing {
+            showing.show().await;
         }
         // how far topics go, for whoever opens the log next
         if let Err(error) = self.lookout.look().await {
@@ -304,7 +342,12 @@ impl KafkaLog {
         let named = name.clone();
         let there = self.work(move |parts| parts.partitions(&named)).await?;
         match there {
-            Some(there) => topics::check_partitions(&name, there, spec)?,
+            Some(there) => {
+                topics::check_partitions(&name, there, spec)?;
+                if known.is_none() {
+                    self.meet(&name, spec).await?;
+                }
+            }
             None => {
                 self.parts.topics.make(&name, spec).await?;
                 let (named, partitions) = (name.clone(), spec.partitions);
@@ -320,5 +363,28 @@ impl KafkaLog {
         let topic = self.shared.mirror.add(&info);
         self.follow(topic).await?;
         Ok(info)
+    }
+
+    /// Meets a topic that others have made. If it has events, or has had some, that is noted before the store has the topic.
+    async fn meet(&self, name: &str, spec: &TopicSpec) -> Result<(), LogError> {
+        let info = TopicInfo {
+            id: TopicId(0),
+            spec: spec.clone(),
+            earliest: Vec::new(),
+            tail: Vec::new(),
+            bytes: 0,
+        };
+        let topic = self.shared.mirror.named(&info);
+        let ends = self
+            .work(move |parts| {
+                topic.partitions().map(|(at, _)| parts.window(&topic, at)).collect::<Result<Vec<_>, _>>()
+            })
+            .await?;
+        if ends.iter().all(|(_, end)| *end == Offset::ZERO) {
+            return Ok(());
+        }
+        let operation = format!("note that topic {name} has events");
+        let noted = foreign::note(&self.notes, &spec.name).await;
+        noted.map_err(|error| LogError::Unavailable { operation, source: error.into(), retry: true })
     }
 }

@@ -14,6 +14,9 @@ pub struct KafkaOptions {
     pub prefix: String,
     /// Properties of librdkafka, for all clients. Those that the log's promises depend on win over them.
     pub properties: Properties,
+    /// The application's consumer group. Positions are shown to Kafka's tools as groups `CONSUMERGROUP.TOPIC.TRIGGER`, and a
+    /// trigger on a topic that others have filled begins where the group itself has come to; none: neither.
+    pub consumer_group: Option<String>,
     /// On how many brokers a topic that is created is kept; none: as the brokers are set to.
     pub replication: Option<u16>,
     /// The log that holds what Kafka does not: state, positions, leases, and what is on its way to Kafka. In a file, or in
@@ -35,6 +38,7 @@ impl KafkaOptions {
             brokers: brokers.into(),
             prefix: prefix.into(),
             properties: Properties::default(),
+            consumer_group: None,
             replication: None,
             store: Box::new(store),
             faults: None,

@@ -14,6 +14,7 @@ mod clock;
 pub mod conformance;
 mod error;
 mod faults;
+mod first;
 mod hint;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -42,6 +43,7 @@ pub use capabilities::{Capabilities, LogLimits};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{BoxError, CommitError, LogError, Rejection};
 pub use faults::{FaultPoint, Faults};
+pub use first::FirstPosition;
 pub use hint::Hint;
 pub use kafka_options::{KafkaOptions, Properties};
 pub use lost::lost_key;
@@ -183,6 +185,13 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
 
     /// Where each group stands; of one group, or of all.
     async fn positions(&self, group: Option<&GroupName>) -> Result<Vec<GroupPosition>, LogError>;
+
+    /// Where a group of `topic` that has no position yet is to begin if nobody has said it. Only a log that takes in topics
+    /// which others have made knows more than the usual.
+    async fn first_position(&self, topic: &TopicInfo) -> Result<FirstPosition, LogError> {
+        let _ = topic;
+        Ok(FirstPosition::Usual)
+    }
 
     /// Forgets a group: its positions, epochs and incarnations. Nothing if it is not known.
     async fn forget(&self, group: &GroupName) -> Result<(), LogError>;

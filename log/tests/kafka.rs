@@ -8,5 +8,6 @@ mod kafka {
     mod outside;
     mod refused;
     mod secured;
+    mod shown;
     mod stores;
 }

@@ -114,6 +114,12 @@ impl GroupName {
     pub fn of_trigger(topic: &TopicName, name: &FunctionName) -> Self {
         Self(format!("{topic}/{name}").into())
     }
+
+    /// Whether it is a replay's, which is over some time: `TOPIC/NAME@replay-…`.
+    #[must_use]
+    pub fn is_replay(&self) -> bool {
+        self.as_str().contains("@replay-")
+    }
 }
 
 type Check = Result<(), &'static str>;

@@ -19,12 +19,14 @@ pub mod replay;
 mod report;
 pub mod retention;
 mod runs;
+mod starting;
 mod sweep;
 mod trigger;
 mod turns;
 
 pub use dispatcher::Dispatcher;
-pub use manager::{AskError, Passed, TriggerStatus, Triggers};
+pub use manager::{AskError, TriggerStatus, Triggers};
 pub use pump::{HomeStatus, Inbox, Pump, PumpHandle, pump_channel};
 pub use replay::Replays;
+pub use starting::{Beginning, Begun};
 pub use trigger::{Place, ReplayRun, Trigger};

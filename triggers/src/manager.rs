@@ -19,7 +19,6 @@ use weir_schema::{At, FunctionName, GroupName, Offset, Position, TopicName};
 
 /// How long a trigger may take to answer a command.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-
 /// The triggers of one process.
 #[derive(Clone, Debug)]
 pub struct Triggers {
@@ -41,15 +40,8 @@ struct Inner {
 struct Known {
     trigger: Arc<Trigger>,
     running: Option<(CancellationToken, JoinHandle<()>)>,
-}
-
-/// A trigger that starts at the tail of a topic that has events already.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Passed {
-    /// The trigger, as `TOPIC/NAME`.
-    pub trigger: String,
-    /// Events that it does not handle.
-    pub events: u64,
+    /// It waits until someone says where it begins.
+    needs_start: bool,
 }
 
 /// How one trigger is.
@@ -62,6 +54,7 @@ pub struct TriggerStatus {
     /// Its group.
     pub group: GroupName,
     /// `live`, `probing`, `paused`, `replaying` (it stands still for a replay), `exhausted`, `too-many-parked`, `events-lost`, `refused`, `draining`, `seeking`,
+    /// `needs-start` (the topic has events of others, and nobody has said where it begins),
     /// `stopped` (this process does not run it) or `orphaned` (a position without a trigger).
     pub state: &'static str,
     /// Events that are neither handled nor parked.
@@ -95,6 +88,9 @@ pub enum AskError {
         /// The replay.
         replay: String,
     },
+    /// It has never begun.
+    #[error("{0} has not begun yet: say where in all partitions at once, without --partition")]
+    NeedsStart(String),
     /// The dispatcher's answer.
     #[error(transparent)]
     Refused(#[from] CommandError),
@@ -127,48 +123,31 @@ impl Triggers {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Starts a trigger: where its group has been, or else at `start`; without one, at the earliest event if
-    /// `is_first_start` or the topic is empty, and otherwise at the tail. What is so passed over is returned.
-    ///
-    /// # Errors
-    /// The log's.
-    pub async fn start(
-        &self,
-        trigger: Trigger,
-        start: Option<Position>,
-        is_first_start: bool,
-    ) -> Result<Option<Passed>, LogError> {
-        let inner = &self.inner;
-        let topic = self.topic(&trigger.topic).await?;
-        let is_known = !inner.session.log().positions(Some(&trigger.group)).await?.is_empty();
-        let default = if is_first_start { Position::Earliest } else { Position::Latest };
-        let (now, mut from) = (inner.session.clock().now(), Vec::new());
-        for at in topic.partitions() {
-            let position = start.unwrap_or(default);
-            from.push((at, resolve(&**inner.session.log(), &topic, at.partition, position, now).await?));
-        }
-        let passed: u64 = from.iter().zip(&topic.earliest).map(|((_, f), e)| f.0.saturating_sub(e.0)).sum();
-        let name = format!("{}/{}", trigger.topic, trigger.name);
-        self.start_at(trigger, &from).await?;
-        let is_told = !is_known && start.is_none() && passed > 0;
-        Ok(is_told.then_some(Passed { trigger: name, events: passed }))
-    }
-
     /// Starts a trigger whose positions, if it has none yet, are these.
     pub(crate) async fn start_at(&self, trigger: Trigger, from: &[(At, Offset)]) -> Result<(), LogError> {
         let inner = &self.inner;
         let membership = inner.session.log().join(&trigger.group, from).await?;
-        let trigger = Arc::new(trigger);
         let task = GroupTask {
             session: inner.session.clone(),
-            trigger: trigger.clone(),
+            trigger: Arc::new(trigger.clone()),
             pumps: inner.pumps.clone(),
             hold: inner.hold,
         };
-        let stop = inner.shutdown.child_token();
-        let running = Some((stop.clone(), inner.tasks.spawn(task.run(membership, stop))));
-        self.lock().insert(trigger.group.clone(), Known { trigger, running });
+        self.run_as(trigger, false, |stop| task.run(membership, stop));
         Ok(())
+    }
+
+    /// Makes a trigger known, and runs what stands for it until it is stopped.
+    pub(crate) fn run_as<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        trigger: Trigger,
+        needs_start: bool,
+        task: impl FnOnce(CancellationToken) -> F,
+    ) {
+        let stop = self.inner.shutdown.child_token();
+        let running = Some((stop.clone(), self.inner.tasks.spawn(task(stop))));
+        let known = Known { trigger: Arc::new(trigger), running, needs_start };
+        self.lock().insert(known.trigger.group.clone(), known);
     }
 
     /// Removes events past their topic's retention that nobody needs any more, now and from time to time.
@@ -196,13 +175,15 @@ impl Triggers {
 
     /// Makes a trigger known without running it.
     pub fn declare(&self, trigger: Trigger) {
-        self.lock().insert(trigger.group.clone(), Known { trigger: Arc::new(trigger), running: None });
+        let known = Known { trigger: Arc::new(trigger), running: None, needs_start: false };
+        self.lock().insert(known.trigger.group.clone(), known);
     }
 
     /// Stops a trigger at an event's boundary and forgets that it is known; its position stays.
     pub async fn stop(&self, group: &GroupName) {
-        let known = self.lock().remove(group);
-        if let Some((stop, task)) = known.and_then(|k| k.running) {
+        // one that waited to be told where it begins may have begun meanwhile
+        while let Some(known) = self.forget_known(group) {
+            let Some((stop, task)) = known.running else { continue };
             stop.cancel();
             if task.await.is_err() {
                 tracing::error!(%group, "the trigger's task ended by a panic");
@@ -235,7 +216,7 @@ impl Triggers {
         let held: HashMap<_, _> = replay::holds(session).await?.into_iter().collect();
         let mut all = Vec::new();
         for (group, mut positions) in stored {
-            if replay::is_replay(&group) {
+            if group.is_replay() {
                 continue;
             }
             positions.sort_by_key(|(at, _)| *at);
@@ -250,6 +231,7 @@ impl Triggers {
                 function: trigger.as_ref().map_or_else(|| name.to_owned(), |t| t.name.to_string()),
                 state: match (&trigger, self.state_of(&group, &homes)) {
                     (None, _) => "orphaned",
+                    (Some(_), _) if self.needs_start(&group) => "needs-start",
                     (Some(_), "paused") if held.contains_key(&group) => "replaying",
                     (Some(_), state) => state,
                 },
@@ -286,7 +268,13 @@ impl Triggers {
         self.ask_all(group, &Command::Resume).await
     }
 
-    /// Moves a trigger.
+    /// Whether a trigger waits until someone says where it begins.
+    #[must_use]
+    pub fn needs_start(&self, group: &GroupName) -> bool {
+        self.lock().get(group).is_some_and(|known| known.needs_start)
+    }
+
+    /// Moves a trigger; one that needs to be told where it begins, begins there.
     ///
     /// # Errors
     /// `AskError`.
@@ -298,6 +286,12 @@ impl Triggers {
     ) -> Result<Vec<Offset>, AskError> {
         let trigger = self.trigger(group)?;
         let topic = self.topic(&trigger.topic).await?;
+        if self.needs_start(group) {
+            if partition.is_some() {
+                return Err(AskError::NeedsStart(group.to_string()));
+            }
+            return Ok(self.begin(&trigger, &topic, to).await?);
+        }
         let now = self.inner.session.clock().now();
         let mut offsets = Vec::new();
         for at in topic.partitions().filter(|at| partition.is_none_or(|p| p == at.partition)) {
@@ -473,6 +467,10 @@ impl Triggers {
     pub(crate) async fn topic(&self, name: &TopicName) -> Result<TopicInfo, LogError> {
         let topics = self.inner.session.log().topics().await?;
         topics.into_iter().find(|t| t.spec.name == *name).ok_or_else(|| LogError::NoTopic(name.to_string()))
+    }
+
+    fn forget_known(&self, group: &GroupName) -> Option<Known> {
+        self.lock().remove(group)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<GroupName, Known>> {

@@ -37,7 +37,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 use weir_log::{CommitError, LogError};
 use weir_runtime::{Limits, ReplayContext};
-use weir_schema::{FunctionName, GroupName, Op};
+use weir_schema::{FunctionName, Op};
 
 /// Attempts at one event: what failed over and over in the past is not waited for.
 const ATTEMPTS: u32 = 5;
@@ -324,9 +324,4 @@ fn check_under_way(record: &Record) -> Result<(), ReplayError> {
         ReplayState::Cancelled => "cancelled",
     };
     Err(ReplayError::Over { name: record.name.clone(), state })
-}
-
-/// Whether a group is a replay's.
-pub(crate) fn is_replay(group: &GroupName) -> bool {
-    group.as_str().contains("@replay-")
 }

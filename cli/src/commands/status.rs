@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::process::ExitCode;
 
 /// States of a trigger in which it does nothing by itself any more.
-const STUCK: [&str; 5] = ["exhausted", "too-many-parked", "events-lost", "refused", "probing"];
+const STUCK: [&str; 6] = ["exhausted", "too-many-parked", "events-lost", "needs-start", "refused", "probing"];
 
 pub(super) async fn run(api: &Api, json: bool) -> anyhow::Result<ExitCode> {
     let status = api.get("/v1/status").await?;

@@ -75,6 +75,7 @@ impl From<AskError> for ApiError {
             AskError::Log(error) => error.into(),
             AskError::Commit(error) => error.into(),
             AskError::NoTrigger(_) => Self::missing(error.to_string()),
+            AskError::NeedsStart(_) => Self::bad(error.to_string()),
             AskError::NotHere => Self::new(StatusCode::CONFLICT, ErrorCode::NOT_HERE, error.to_string()),
             AskError::Held { .. } => Self::new(StatusCode::CONFLICT, ErrorCode::HELD, error.to_string()),
             AskError::Refused(_) => Self::new(StatusCode::CONFLICT, ErrorCode::REFUSED, error.to_string()),

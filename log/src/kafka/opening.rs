@@ -10,6 +10,7 @@ use super::parts::Parts;
 use super::read::Readers;
 use super::relay::{self, Relay};
 use super::shared::Shared;
+use super::showing::Showing;
 use super::topics::Topics;
 use super::{KafkaLog, RelayEnd, outbox};
 use crate::keeper::Keeper;
@@ -67,7 +68,17 @@ impl KafkaLog {
             runs_here: Arc::default(),
         };
         forward_news(&keeper, &parts.shared, &*store);
-        let lookout = Lookout::new(parts.clone(), notes, relay.runs_here.clone(), keeper.blocking());
+        let lookout = Lookout::new(parts.clone(), notes.clone(), relay.runs_here.clone(), keeper.blocking());
+        let showing = clients.options.consumer_group.clone().map(|prefix| {
+            Arc::new(Showing {
+                parts: parts.clone(),
+                store: store.clone(),
+                prefix,
+                runs_here: relay.runs_here.clone(),
+                handle: keeper.blocking(),
+                shown: Mutex::default(),
+            })
+        });
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
         let log = Self {
             capabilities,
@@ -79,6 +90,8 @@ impl KafkaLog {
             keeper,
             changing: Mutex::default(),
             lookout,
+            notes,
+            showing,
             relay,
             closed: false.into(),
         };
@@ -88,6 +101,9 @@ impl KafkaLog {
         // what has become of topics meanwhile, before anyone goes on in them
         log.lookout.look().await?;
         log.keeper.spawn(log.lookout.clone().run());
+        if let Some(showing) = &log.showing {
+            log.keeper.spawn(showing.clone().run());
+        }
         Ok(log)
     }
 }

@@ -10,7 +10,7 @@ use weir_log::{
 };
 use weir_schema::{At, Offset};
 
-async fn assigned(membership: &mut Membership, at: At) -> Offset {
+pub(super) async fn assigned(membership: &mut Membership, at: At) -> Offset {
     loop {
         match membership.changes.recv().await.expect("the log is open") {
             Change::Assigned { at: there, position, .. } if there == at => return position,

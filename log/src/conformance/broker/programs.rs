@@ -11,6 +11,9 @@ const FOLDER: &str = "kafka-and-tools-4.1.1";
 /// A file of it.
 const MAIN: &str = "kafka-tools-4.1.1.jar";
 
+/// The network may stumble.
+const TRIES: u32 = 3;
+
 const INSTALL: &str = "Install Java 17 and Maven (Debian: apt-get install default-jre-headless maven; Fedora: dnf install \
     java-21-openjdk-headless maven; macOS: brew install openjdk maven), or name brokers in WEIR_TEST_KAFKA, or leave these \
     tests out: cargo test -- --skip kafka";
@@ -54,9 +57,23 @@ fn fetch(target: &Path, folder: &Path) -> Result<(), String> {
     let pom = place.path().join("pom.xml");
     fs::write(&pom, POM).map_err(|e| e.to_string())?;
     let fetched = place.path().join("jars");
+    let mut outcome = run_maven(&pom, &fetched);
+    for _ in 1..TRIES {
+        // what has been fetched is kept, so another try has less to do
+        outcome = outcome.or_else(|_| run_maven(&pom, &fetched));
+    }
+    outcome?;
+    match fs::rename(&fetched, folder) {
+        Err(error) if !folder.join(MAIN).is_file() => Err(error.to_string()),
+        // another was faster
+        _ => Ok(()),
+    }
+}
+
+fn run_maven(pom: &Path, fetched: &Path) -> Result<(), String> {
     let output = Command::new("mvn")
         .args(["-q", "-B", "-f"])
-        .arg(&pom)
+        .arg(pom)
         .arg("dependency:copy-dependencies")
         .arg(format!("-DoutputDirectory={}", fetched.display()))
         .output()
@@ -64,9 +81,5 @@ fn fetch(target: &Path, folder: &Path) -> Result<(), String> {
     if !output.status.success() {
         return Err(format!("Maven could not fetch a broker:\n{}", String::from_utf8_lossy(&output.stdout)));
     }
-    match fs::rename(&fetched, folder) {
-        Err(error) if !folder.join(MAIN).is_file() => Err(error.to_string()),
-        // another was faster
-        _ => Ok(()),
-    }
+    Ok(())
 }

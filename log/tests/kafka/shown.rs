@@ -1,0 +1,111 @@
+//! Positions as Kafka's consumer groups: those that the log shows, and those that it begins at.
+
+use super::altered::assigned;
+use super::outside::make;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use weir_log::conformance::broker::{Prefix, tool};
+use weir_log::conformance::{Fixture, group};
+use weir_log::{Driver, FirstPosition, KafkaOptions, LogConfig, SystemClock, TopicInfo};
+use weir_schema::{At, GroupName, Offset};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn open(prefix: &Prefix, folder: &Path) -> Fixture {
+    let store = Driver::sqlite(folder.join("store.db"));
+    let consumer_group = Some(prefix.name().to_owned());
+    let options =
+        KafkaOptions { consumer_group, ..KafkaOptions::new(prefix.brokers(), prefix.name(), store) };
+    let driver = Driver::Kafka(options);
+    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
+    Fixture::new(log.expect("the log is opened"), Arc::default(), ())
+}
+
+/// What Kafka's own tool tells of a group: position, end and lag of the first partition; none: there is no such group.
+fn told(prefix: &Prefix, group: &str) -> Option<[String; 3]> {
+    let mut tool = tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand").expect("Java is here");
+    tool.args(["--bootstrap-server", prefix.brokers(), "--describe", "--group", group]);
+    let output = tool.output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("it is text");
+    let row = text.lines().find(|line| line.starts_with(&format!("{group} ")))?;
+    let columns: Vec<_> = row.split_whitespace().map(str::to_owned).collect();
+    Some([columns[3].clone(), columns[4].clone(), columns[5].clone()])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_tools_of_kafka_tell_the_lag_of_triggers_and_forget_those_that_are_forgotten() {
+    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
+    let f = open(&prefix, folder.path()).await;
+    let at = f.partition().await;
+    // two in one: a mark of their transaction comes behind them
+    f.append(at, &["a", "b"]).await;
+    let join = async |group: &GroupName, position| {
+        let mut membership = f.log.join(group, &[(at, Offset(position))]).await.expect("joined");
+        assert_eq!(assigned(&mut membership, at).await, Offset(position));
+    };
+    let (done, behind, replay) = (group("events/done"), group("events/behind"), group("events/x@replay-1"));
+    join(&done, 2).await;
+    join(&behind, 1).await;
+    join(&replay, 1).await;
+    f.log.close().await.expect("closed");
+    let of = |name: &str| told(&prefix, &format!("{}.events.{name}", prefix.name()));
+    assert_eq!(of("done"), Some(["3", "3", "0"].map(str::to_owned)));
+    assert_eq!(of("behind"), Some(["1", "3", "2"].map(str::to_owned)));
+    assert_eq!(of("x@replay-1"), None);
+    let f = open(&prefix, folder.path()).await;
+    f.log.forget(&done).await.expect("forgotten");
+    assert_eq!(of("done"), None);
+}
+
+/// Puts three events into each partition of a topic of others.
+async fn fill(prefix: &Prefix, topic: &str) {
+    make(prefix, topic, 2).await;
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a producer");
+    for partition in [0, 0, 0, 1, 1, 1] {
+        let record = BaseRecord::<(), _>::to(topic).partition(partition).payload("x");
+        producer.send(record).map_err(|(error, _)| error).expect("it is sent");
+    }
+    producer.flush(PATIENCE).expect("all are delivered");
+}
+
+/// Commits a position in the first partition, as an application does that has handled what is before it.
+fn handled(prefix: &Prefix, topic: &str, up_to: i64) {
+    let group = prefix.name();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", prefix.brokers()).set("group.id", group);
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut places = TopicPartitionList::new();
+    places.add_partition_offset(topic, 0, Place::Offset(up_to)).expect("a place");
+    consumer.commit(&places, CommitMode::Sync).expect("the position is committed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_topic_that_others_have_filled_nobody_knows_where_to_begin_but_their_group() {
+    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
+    let f = open(&prefix, folder.path()).await;
+    let first = async |f: &Fixture, topic: &TopicInfo| f.log.first_position(topic).await.expect("told");
+    let own = f.topic("own", 1).await;
+    f.append(At { topic: own.id, partition: 0 }, &["a"]).await;
+    let own = f.topic("own", 1).await;
+    assert_eq!(first(&f, &own).await, FirstPosition::Usual);
+    let empty = format!("{}_empty", prefix.name());
+    make(&prefix, &empty, 2).await;
+    assert_eq!(first(&f, &f.topic("empty", 2).await).await, FirstPosition::Usual);
+    let orders = format!("{}_orders", prefix.name());
+    fill(&prefix, &orders).await;
+    let topic = f.topic("orders", 2).await;
+    assert_eq!(first(&f, &topic).await, FirstPosition::Unknown);
+    handled(&prefix, &orders, 2);
+    f.log.close().await.expect("closed");
+    let f = open(&prefix, folder.path()).await;
+    let [one, other] = [0, 1].map(|partition| At { topic: topic.id, partition });
+    // where it has not begun, it would have begun with the first event
+    let positions = vec![(one, Offset(2)), (other, Offset(0))];
+    let expected = FirstPosition::After { who: prefix.name().to_owned(), positions };
+    assert_eq!(first(&f, &topic).await, expected);
+}
