@@ -147,7 +147,7 @@ pub const KEYS: &[Key] = &[
             "consumerGroup",
             "text",
             Value("spacer-$appName"),
-            "The consumer group of a Spacer application, `$appName` filled in. On `memory` and `sqlite` each trigger has a group of its own and this names none",
+            "The consumer group of a Spacer application, `$appName` filled in. In Kafka, triggers begin where this group has come to on topics that others have filled, and their positions are shown as groups `CONSUMERGROUP.TOPIC.FUNCTION`; `weir import spacer` takes its offsets. Elsewhere it names nothing",
             "spacer-$appName",
         ),
         "CONSUMERGROUP",

@@ -52,7 +52,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use weir_schema::{
-    At, GroupName, Millis, Offset, Records, ScanPage, StateKey, StateRange, TopicId, Transaction, Versioned,
+    At, GroupName, Millis, Offset, Records, ScanPage, StateKey, StateRange, Transaction, Versioned,
 };
 
 /// How long a log that is closed waits for Kafka to take what was committed.
@@ -248,26 +248,7 @@ impl Log for KafkaLog {
 
     async fn first_position(&self, topic: &TopicInfo) -> Result<FirstPosition, LogError> {
         self.check_open()?;
-        if !foreign::is_foreign(&*self.store, &topic.spec.name).await? {
-            return Ok(FirstPosition::Usual);
-        }
-        let Some(group) = self.parts.clients.options.consumer_group.clone() else {
-            return Ok(FirstPosition::Unknown);
-        };
-        let known = self.topic(At { topic: topic.id, partition: 0 }).await?;
-        let asked = group.clone();
-        let (progress, is_alive) = self.work(move |parts| parts.progress(&asked, &known)).await?;
-        if progress.iter().all(|(_, offset)| offset.is_none()) {
-            return Ok(FirstPosition::Unknown);
-        }
-        if is_alive {
-            tracing::warn!(group, topic = %topic.spec.name, "the consumer group still has members: what they handle from now on is handled here too");
-        }
-        let first = |((at, offset), earliest): ((At, Option<Offset>), &Offset)| {
-            (at, offset.unwrap_or(*earliest).max(*earliest))
-        };
-        let positions = progress.into_iter().zip(&topic.earliest).map(first).collect();
-        Ok(FirstPosition::After { who: group, positions })
+        self.first(topic).await
     }
 
     async fn forget(&self, group: &GroupName) -> Result<(), LogError> {
@@ -363,28 +344,5 @@ impl KafkaLog {
         let topic = self.shared.mirror.add(&info);
         self.follow(topic).await?;
         Ok(info)
-    }
-
-    /// Meets a topic that others have made. If it has events, or has had some, that is noted before the store has the topic.
-    async fn meet(&self, name: &str, spec: &TopicSpec) -> Result<(), LogError> {
-        let info = TopicInfo {
-            id: TopicId(0),
-            spec: spec.clone(),
-            earliest: Vec::new(),
-            tail: Vec::new(),
-            bytes: 0,
-        };
-        let topic = self.shared.mirror.named(&info);
-        let ends = self
-            .work(move |parts| {
-                topic.partitions().map(|(at, _)| parts.window(&topic, at)).collect::<Result<Vec<_>, _>>()
-            })
-            .await?;
-        if ends.iter().all(|(_, end)| *end == Offset::ZERO) {
-            return Ok(());
-        }
-        let operation = format!("note that topic {name} has events");
-        let noted = foreign::note(&self.notes, &spec.name).await;
-        noted.map_err(|error| LogError::Unavailable { operation, source: error.into(), retry: true })
     }
 }

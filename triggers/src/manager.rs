@@ -89,7 +89,9 @@ pub enum AskError {
         replay: String,
     },
     /// It has never begun.
-    #[error("{0} has not begun yet: say where in all partitions at once, without --partition")]
+    #[error(
+        "{0} has not begun yet: weir triggers seek {0} --to POSITION, without --partition, says where it is to"
+    )]
     NeedsStart(String),
     /// The dispatcher's answer.
     #[error(transparent)]
@@ -261,6 +263,9 @@ impl Triggers {
     /// # Errors
     /// `AskError`.
     pub async fn resume(&self, group: &GroupName) -> Result<(), AskError> {
+        if self.needs_start(group) {
+            return Err(AskError::NeedsStart(group.to_string()));
+        }
         control::remember_pause(&self.inner.session, group, false).await?;
         if let Some(replay) = replay::holder(&self.inner.session, group).await? {
             return Err(AskError::Held { trigger: group.to_string(), replay });

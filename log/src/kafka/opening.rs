@@ -69,16 +69,7 @@ impl KafkaLog {
         };
         forward_news(&keeper, &parts.shared, &*store);
         let lookout = Lookout::new(parts.clone(), notes.clone(), relay.runs_here.clone(), keeper.blocking());
-        let showing = clients.options.consumer_group.clone().map(|prefix| {
-            Arc::new(Showing {
-                parts: parts.clone(),
-                store: store.clone(),
-                prefix,
-                runs_here: relay.runs_here.clone(),
-                handle: keeper.blocking(),
-                shown: Mutex::default(),
-            })
-        });
+        let showing = Showing::new(&parts, &relay);
         let (shared, relay) = (parts.shared.clone(), start_relay(&keeper, relay).await?);
         let log = Self {
             capabilities,

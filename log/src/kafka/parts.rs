@@ -2,7 +2,6 @@
 
 use super::clients::Clients;
 use super::follower::Follower;
-use super::foreign;
 use super::mirror::Topic;
 use super::read::{Range, Readers};
 use super::shared::Shared;
@@ -118,17 +117,6 @@ impl Parts {
                 None => return Ok(self.end(topic, at)?.1),
             }
         }
-    }
-
-    /// How far the consumer group `group` has come in each partition of `topic`, none where it has not begun; and whether
-    /// members of it are there now.
-    pub(super) fn progress(
-        &self,
-        group: &str,
-        topic: &Topic,
-    ) -> Result<(Vec<(At, Option<Offset>)>, bool), LogError> {
-        let progress = foreign::progress(&self.clients, group, topic);
-        progress.map_err(|error| self.in_words("look at the consumer group", group, &error))
     }
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.

@@ -7,6 +7,7 @@
 use super::clients::ANSWER;
 use super::mirror::Topic;
 use super::parts::Parts;
+use super::relay::Relay;
 use crate::LogError;
 use crate::store::Store;
 use rdkafka::admin::AdminOptions;
@@ -28,21 +29,34 @@ const EVERY: Duration = Duration::from_secs(5);
 /// See the module's docs.
 #[derive(Debug)]
 pub(super) struct Showing {
-    pub(super) parts: Arc<Parts>,
-    pub(super) store: Arc<dyn Store>,
+    parts: Arc<Parts>,
+    store: Arc<dyn Store>,
     /// What the names of the groups in Kafka begin with.
-    pub(super) prefix: String,
+    prefix: String,
     /// Whether this process has the relay's lease.
-    pub(super) runs_here: Arc<AtomicBool>,
+    runs_here: Arc<AtomicBool>,
     /// Where work that waits for brokers runs.
-    pub(super) handle: Handle,
+    handle: Handle,
     /// What has been shown of each group; none: it cannot be, and that was said.
-    pub(super) shown: Mutex<BTreeMap<GroupName, Option<Positions>>>,
+    shown: Mutex<BTreeMap<GroupName, Option<Positions>>>,
 }
 
-pub(super) type Positions = Vec<(At, Offset)>;
+type Positions = Vec<(At, Offset)>;
 
 impl Showing {
+    /// None: the settings name no consumer group.
+    pub(super) fn new(parts: &Arc<Parts>, relay: &Relay) -> Option<Arc<Self>> {
+        let prefix = parts.clients.options.consumer_group.clone()?;
+        Some(Arc::new(Self {
+            parts: parts.clone(),
+            store: relay.store.clone(),
+            prefix,
+            runs_here: relay.runs_here.clone(),
+            handle: relay.handle.clone(),
+            shown: Mutex::default(),
+        }))
+    }
+
     pub(super) async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(EVERY).await;
