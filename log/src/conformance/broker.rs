@@ -24,7 +24,7 @@ const SMALL: &[&str] = &["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:Tiered
 /// As Kafka's own script has it.
 const FAST: &[&str] = &["-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"];
 /// How long it may take to start on a machine that has other things to do.
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(240);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
 /// Ports can be taken between the look and the start.

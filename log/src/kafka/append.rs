@@ -1,5 +1,6 @@
 //! The short way to Kafka: single events that belong to nothing else, by an idempotent producer, without a transaction.
 
+mod lanes;
 mod line;
 mod mending;
 
@@ -59,13 +60,15 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<Sent>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, sent: Box<Sent>) {
+        let at = sent.at;
         match result {
             Ok(message) => sent.arrived(message.offset()),
-            Err((error, _)) => match refusal(error, sent.at) {
+            Err((error, _)) => match refusal(error, at) {
                 Some(why) => sent.resolve(Err(why)),
-                None => self.line.fail(*sent),
+                None => self.line.fail(sent),
             },
         }
+        self.line.reported(at);
     }
 }
 

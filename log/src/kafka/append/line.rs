@@ -1,11 +1,12 @@
 //! Who sends now: the producer, or, while there is none, whoever makes the next one.
 
+use super::lanes::Lanes;
 use super::{Producer, Sent};
 use crate::CommitError;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use weir_schema::Millis;
+use weir_schema::{At, Millis};
 
 /// How many events may wait while there is no producer.
 const WAITING: usize = 100_000;
@@ -22,52 +23,56 @@ struct State {
     producer: Option<Arc<Producer>>,
     /// One that has failed for good, for whoever makes the next.
     failed: Option<Arc<Producer>>,
+    /// What a producer has, and what follows it.
+    lanes: Lanes<Waiting>,
     /// What the next one is to send.
-    waiting: Vec<Sent>,
+    #[expect(clippy::vec_box, reason = "a producer takes it, and gives it back, in its box")]
+    waiting: Vec<Box<Sent>>,
     closed: bool,
 }
 
+/// An event, and the time at which it came.
+type Waiting = (Box<Sent>, Millis);
+
 impl Line {
-    /// Sends an event, or keeps it for the next producer.
+    /// Sends an event, or keeps it until what is on its way has arrived, or for the next producer.
     pub(super) fn send(&self, sent: Box<Sent>, now: Millis) {
         let mut state = self.lock();
         if state.closed {
             return sent.resolve(Err(CommitError::Unavailable(crate::LogError::Closed.into())));
         }
-        let Some(producer) = state.producer.clone() else {
-            if state.waiting.len() >= WAITING {
-                return sent.resolve(Err(full()));
-            }
-            return state.waiting.push(*sent);
-        };
-        // under the lock: what comes first is sent first
-        let Err((error, mut sent)) = sent.produce(&producer, now) else { return };
-        drop(state);
-        // a partition that it does not know may be new: the next one will know it
-        let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
-        if is_new || producer.client().fatal_error().is_some() {
-            sent.time = None;
-            self.fail(*sent);
-        } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
-            sent.resolve(Err(full()));
-        } else {
-            sent.resolve(Err(CommitError::Unavailable(error.into())));
+        if !state.lanes.is_busy(sent.at) {
+            return self.give(&mut state, sent, now);
+        }
+        if state.lanes.waiting() >= WAITING {
+            return sent.resolve(Err(full()));
+        }
+        state.lanes.wait(sent.at, (sent, now));
+    }
+
+    /// What a producer was given for `at` has come to something: what has waited for that follows.
+    pub(super) fn reported(&self, at: At) {
+        let mut state = self.lock();
+        for (sent, now) in state.lanes.arrive(at) {
+            self.give(&mut state, sent, now);
         }
     }
 
     /// An event has failed, and it is not known whether Kafka has it: the producer is not used any more, and the next one
     /// begins with it.
-    pub(super) fn fail(&self, sent: Sent) {
+    pub(super) fn fail(&self, sent: Box<Sent>) {
         let mut state = self.lock();
         if state.closed {
             let why = "the log was closed while the event was on its way";
             return sent.resolve(Err(CommitError::Ambiguous(why.into())));
         }
         state.waiting.push(sent);
-        if let Some(producer) = state.producer.take() {
-            state.failed = Some(producer);
-            self.changed.notify_all();
-        }
+        self.give_up(&mut state);
+    }
+
+    /// Notes that whoever mends has given a producer an event, which will be reported.
+    pub(super) fn set_out(&self, at: At) {
+        self.lock().lanes.set_out(at);
     }
 
     /// Waits for a producer that has failed; none: the line is closed.
@@ -89,7 +94,8 @@ impl Line {
     }
 
     /// What waits for the next producer, in order.
-    pub(super) fn take(&self) -> Vec<Sent> {
+    #[expect(clippy::vec_box, reason = "a producer takes it, and gives it back, in its box")]
+    pub(super) fn take(&self) -> Vec<Box<Sent>> {
         std::mem::take(&mut self.lock().waiting)
     }
 
@@ -106,15 +112,46 @@ impl Line {
     /// Ends everything; what waits is not sent.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        let State { producer, failed, waiting, .. } =
+        let State { producer, failed, lanes, waiting, .. } =
             std::mem::replace(&mut *state, State { closed: true, ..State::default() });
         drop(state);
         self.changed.notify_all();
         // its last reports need the lock
         drop((producer, failed));
-        for sent in waiting {
+        for sent in waiting.into_iter().chain(lanes.into_waiting().map(|(sent, _)| sent)) {
             let why = "the log was closed while the event waited for Kafka";
             sent.resolve(Err(CommitError::Ambiguous(why.into())));
+        }
+    }
+
+    /// Gives an event to the producer; under the lock, so that what comes first is sent first.
+    fn give(&self, state: &mut State, sent: Box<Sent>, now: Millis) {
+        let Some(producer) = state.producer.clone() else {
+            if state.waiting.len() >= WAITING {
+                return sent.resolve(Err(full()));
+            }
+            return state.waiting.push(sent);
+        };
+        let at = sent.at;
+        let Err((error, mut sent)) = sent.produce(&producer, now) else { return state.lanes.set_out(at) };
+        // a partition that it does not know may be new: the next one will know it
+        let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
+        if is_new || producer.client().fatal_error().is_some() {
+            sent.time = None;
+            state.waiting.push(sent);
+            self.give_up(state);
+        } else if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) {
+            sent.resolve(Err(full()));
+        } else {
+            sent.resolve(Err(CommitError::Unavailable(error.into())));
+        }
+    }
+
+    /// The producer is not used any more.
+    fn give_up(&self, state: &mut State) {
+        if let Some(producer) = state.producer.take() {
+            state.failed = Some(producer);
+            self.changed.notify_all();
         }
     }
 

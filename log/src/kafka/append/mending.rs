@@ -76,7 +76,7 @@ impl Mending<'_> {
     fn hand_over(mut self, mut producer: Producer) {
         loop {
             for sent in self.line.take() {
-                self.settle(&producer, Box::new(sent));
+                self.settle(&producer, sent);
             }
             match self.line.restore(producer) {
                 Ok(()) => return tracing::info!("single events reach Kafka again"),
@@ -104,8 +104,11 @@ impl Mending<'_> {
             return sent.resolve(Err(CommitError::Rejected(why)));
         }
         let time = sent.time.unwrap_or(Millis(0));
+        let at = sent.at;
+        self.line.set_out(at);
         if let Err((error, sent)) = sent.produce(producer, time) {
             sent.resolve(Err(CommitError::Unavailable(error.into())));
+            self.line.reported(at);
         }
     }
 

@@ -81,7 +81,7 @@ impl Appending {
         let commit = self.enter(id);
         let (topic, shared) = (self.topic.clone(), self.parts.shared.clone());
         let event = events(&[value]);
-        let sent = Sent { id: TxnId(id), topic, at: AT, event, time: Some(NOW), shared };
+        let sent = Box::new(Sent { id: TxnId(id), topic, at: AT, event, time: Some(NOW), shared });
         self.appender.line.fail(sent);
         offset(commit).await
     }
