@@ -1,6 +1,6 @@
 //! One call of a library's function: what it is given, and what it answers.
 
-use crate::{Services, Surroundings};
+use crate::{Services, Surroundings, thread_time};
 use futures::future::LocalBoxFuture;
 use mlua::{FromLuaMulti, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
@@ -203,8 +203,8 @@ impl Call {
     /// The work panicked.
     pub async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
         let timed = move || {
-            let began = Instant::now();
-            (work(), began.elapsed())
+            let began = thread_time();
+            (work(), thread_time().saturating_sub(began))
         };
         let (result, took) = tokio::task::spawn_blocking(timed).await.map_err(mlua::Error::external)?;
         self.around.charge(took);

@@ -9,6 +9,7 @@ mod base64;
 mod cache;
 mod call;
 mod chance;
+mod cpu;
 mod crypto;
 mod csv;
 mod documents;
@@ -34,6 +35,7 @@ mod yaml;
 
 pub use call::{Answer, Call, Done, Fault, Native, Waiting};
 pub use chance::Chance;
+pub use cpu::thread_time;
 pub use http::{
     Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy,
     StandIn,

@@ -43,6 +43,8 @@ pub struct TestHost {
     pub is_slow: Cell<bool>,
     /// How long every question keeps the thread, before its answer.
     pub busy_for: Cell<Duration>,
+    /// How long the thread does not run at every question, as if others had taken the machine.
+    pub still_for: Cell<Duration>,
     /// Whether no answer ever comes.
     pub is_stuck: Cell<bool>,
     /// What every read answers instead.
@@ -75,6 +77,7 @@ impl TestHost {
     }
 
     fn answer<T: 'static>(&self, value: T) -> Answer<Result<T, HostError>> {
+        std::thread::sleep(self.still_for.get());
         let asked = Instant::now();
         while asked.elapsed() < self.busy_for.get() {
             std::hint::spin_loop();
