@@ -86,6 +86,14 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
     }
 }
 
+/// A number of seconds, or a duration as text (`"30s"`), written as in the configuration.
+pub(crate) fn duration(value: &Value) -> Option<Duration> {
+    match value {
+        Value::String(text) => weir_schema::parse_duration(&text.to_string_lossy()).ok(),
+        other => Duration::try_from_secs_f64(number(other)?).ok(),
+    }
+}
+
 /// Refuses a table with a name that is no option.
 pub(crate) fn only_options(options: &Table, names: &[&str]) -> Done<()> {
     for pair in options.pairs::<Value, Value>() {

@@ -14,6 +14,7 @@ mod crypto;
 mod csv;
 mod documents;
 mod env;
+mod fields;
 mod hex;
 mod http;
 mod jwt;
