@@ -83,12 +83,7 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
     let ours = start(folder.path(), None)?;
     let rounds = (0..ROUNDS).map(|_| ours.load(CONNECTIONS)).collect::<anyhow::Result<Vec<_>>>()?;
     let load = Load::median(&rounds);
-    Ok(vec![Row {
-        path: format!("durable call with state, embedded, {CONNECTIONS} connections"),
-        against: "Restate: measured by `make bench-peers`".into(),
-        ours: load.shown(),
-        reference: "—".into(),
-        value: load.per_second,
-        target: Target::None,
-    }])
+    let path = format!("durable call with state, embedded, {CONNECTIONS} connections");
+    let against = "Restate: measured by `make bench-peers`";
+    Ok(vec![Row::alone(path, against, load.shown(), load.per_second, Target::None)])
 }

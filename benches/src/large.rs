@@ -118,14 +118,7 @@ async fn looked_up(log: &Log, at: At, tail: u64) -> anyhow::Result<(f64, f64)> {
 /// Events a second of a function that does nothing, from the earliest on.
 async fn replayed(log: Log, topic: &TopicInfo, tail: u64, folder: &Path) -> anyhow::Result<f64> {
     let function = format!("nothing_{tail}"); // a group of its own
-    let node = Node::start(log, folder, &[(&function, NOTHING)])?;
-    let events = tail.min(REPLAYED);
-    let started = Instant::now();
-    let group = node.trigger(topic, &function).await?;
-    node.handled(&group, events).await?;
-    let rate = events as f64 / started.elapsed().as_secs_f64();
-    node.stop().await?;
-    Ok(rate)
+    Node::start(log, folder, &[(&function, NOTHING)])?.rate(topic, &function, tail.min(REPLAYED)).await
 }
 
 fn rows(small: &Figures, large: &Figures) -> Vec<Row> {

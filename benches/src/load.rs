@@ -1,6 +1,6 @@
 //! What a server or a log gets through: by `wrk` over HTTP, or by tasks in this process.
 
-use crate::measure::median;
+use crate::measure::{median, median_of};
 use anyhow::{Context as _, bail};
 use std::path::Path;
 use std::process::Command;
@@ -19,7 +19,7 @@ pub(crate) struct Load {
 impl Load {
     /// The median of each figure.
     pub(crate) fn median(rounds: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| median(&mut rounds.iter().map(figure).collect::<Vec<_>>());
+        let of = |figure| median_of(rounds, figure);
         Self {
             requests: of(|l| l.requests),
             per_second: of(|l| l.per_second),

@@ -9,6 +9,11 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
+/// The middle one of a figure of each round.
+pub(crate) fn median_of<T>(rounds: &[T], figure: fn(&T) -> f64) -> f64 {
+    median(&mut rounds.iter().map(figure).collect::<Vec<_>>())
+}
+
 /// Two things measured in turns, so that a machine that slows down slows both.
 pub(crate) fn in_turns<T>(
     mut ours: impl FnMut() -> anyhow::Result<T>,

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use weir_log::TopicInfo;
@@ -72,6 +73,16 @@ impl Node {
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
+    }
+
+    /// Events a second that `function` handles of the first `events` of `topic`; then the node is stopped.
+    pub(crate) async fn rate(self, topic: &TopicInfo, function: &str, events: u64) -> anyhow::Result<f64> {
+        let started = Instant::now();
+        let group = self.trigger(topic, function).await?;
+        self.handled(&group, events).await?;
+        let rate = events as f64 / started.elapsed().as_secs_f64();
+        self.stop().await?;
+        Ok(rate)
     }
 
     /// Hands over, and closes the log.

@@ -70,6 +70,17 @@ impl Row {
             target,
         }
     }
+
+    /// A figure that is measured alone.
+    pub(crate) fn alone(
+        path: impl Into<String>,
+        against: impl Into<String>,
+        ours: String,
+        value: f64,
+        target: Target,
+    ) -> Self {
+        Self { path: path.into(), against: against.into(), ours, reference: "—".into(), value, target }
+    }
 }
 
 impl fmt::Display for Row {

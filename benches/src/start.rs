@@ -20,22 +20,15 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
         memory.push(server.memory()?);
     }
     let (time, memory) = (median(&mut times), median(&mut memory));
-    let row = |path: &str, ours: String, value, target| Row {
-        path: path.into(),
-        against: "—".into(),
-        ours,
-        reference: "—".into(),
-        value,
-        target,
-    };
     Ok(vec![
-        row(
+        Row::alone(
             "`weir dev` from exec to first request served",
+            "—",
             format!("{time:.1} ms"),
             time,
             Target::AtMost(100.0),
         ),
-        row("idle memory", format!("{memory:.1} MiB"), memory, Target::AtMost(40.0)),
+        Row::alone("idle memory", "—", format!("{memory:.1} MiB"), memory, Target::AtMost(40.0)),
     ])
 }
 

@@ -48,14 +48,13 @@ pub(crate) fn run() -> anyhow::Result<Vec<Row>> {
             scanned,
             Target::AtLeast(0.5),
         ),
-        Row {
-            path: "append → function starts, idle system, p50".into(),
-            against: "—".into(),
-            ours: format!("{latency:.3} ms"),
-            reference: "—".into(),
-            value: latency,
-            target: Target::AtMost(1.0),
-        },
+        Row::alone(
+            "append → function starts, idle system, p50",
+            "—",
+            format!("{latency:.3} ms"),
+            latency,
+            Target::AtMost(1.0),
+        ),
     ])
 }
 
@@ -66,13 +65,7 @@ pub(crate) async fn count(store: Store<'_>) -> anyhow::Result<f64> {
     let topic = log.topic("events", 1).await?;
     log.topic("out", 1).await?;
     log.fill(&topic, EVENTS, KEYS).await?;
-    let node = Node::start(log, folder.path(), &[("count", COUNT)])?;
-    let started = Instant::now();
-    let group = node.trigger(&topic, "count").await?;
-    node.handled(&group, EVENTS).await?;
-    let rate = EVENTS as f64 / started.elapsed().as_secs_f64();
-    node.stop().await?;
-    Ok(rate)
+    Node::start(log, folder.path(), &[("count", COUNT)])?.rate(&topic, "count", EVENTS).await
 }
 
 /// What the trigger does, as SQL of one connection that knows beforehand what it will read.
@@ -115,13 +108,7 @@ pub(crate) async fn replay(store: Store<'_>) -> anyhow::Result<f64> {
     let log = store.log(folder.path()).await?;
     let topic = log.topic("events", 1).await?;
     log.fill(&topic, REPLAYED, KEYS).await?;
-    let node = Node::start(log, folder.path(), &[("nothing", NOTHING)])?;
-    let started = Instant::now();
-    let group = node.trigger(&topic, "nothing").await?;
-    node.handled(&group, REPLAYED).await?;
-    let rate = REPLAYED as f64 / started.elapsed().as_secs_f64();
-    node.stop().await?;
-    Ok(rate)
+    Node::start(log, folder.path(), &[("nothing", NOTHING)])?.rate(&topic, "nothing", REPLAYED).await
 }
 
 fn scan_raw() -> anyhow::Result<f64> {

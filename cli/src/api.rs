@@ -191,6 +191,12 @@ fn client(url: &str) -> anyhow::Result<reqwest::Client> {
 }
 
 impl Reply {
+    /// The stable code of an error (docs/errors.md).
+    pub(crate) fn has_code(&self, code: &str) -> bool {
+        let value: Option<Value> = serde_json::from_slice(&self.body).ok();
+        !self.status.is_success() && value.is_some_and(|v| v["code"] == code)
+    }
+
     /// The body; what is no success is an error with the server's words.
     pub(crate) fn json(&self) -> anyhow::Result<Value> {
         let value = if self.body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&self.body) };

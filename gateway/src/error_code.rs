@@ -37,6 +37,7 @@ codes! {
     MOVED = "moved",
     NOT_FOUND = "not_found",
     NOT_HERE = "not_here",
+    NOT_PARKED = "not_parked",
     NOT_YET = "not_yet",
     NO_SERVER = "no_server",
     NO_TOPIC = "no_topic",

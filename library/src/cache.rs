@@ -1,8 +1,7 @@
 //! `cache`: values that all invocations of a node share, for a while.
 
-use crate::call::{Call, Done, misuse, number};
+use crate::call::{Call, Done, duration, misuse, number};
 use crate::registry::Registry;
-use jiff::SignedDuration;
 use mlua::{LuaString, Table, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -127,14 +126,6 @@ fn entry(call: &Call, value: &Value, options: Option<&Table>) -> Done<Entry> {
         Some(ttl) => Some(duration(&ttl).map_or_else(|| misuse(TTL), Ok)?),
     };
     Ok(Entry { json, expires: ttl.map(|ttl| call.around.wall().saturating_add(ttl)) })
-}
-
-/// Seconds, or a duration as text.
-fn duration(value: &Value) -> Option<Duration> {
-    match value {
-        Value::String(text) => text.to_string_lossy().parse::<SignedDuration>().ok()?.try_into().ok(),
-        other => Duration::try_from_secs_f64(number(other)?).ok(),
-    }
 }
 
 fn written(call: &Call, value: &Value) -> Done<Vec<u8>> {

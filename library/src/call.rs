@@ -1,6 +1,6 @@
 //! One call of a library's function: what it is given, and what it answers.
 
-use crate::{Services, Surroundings};
+use crate::{Services, Surroundings, thread_time};
 use futures::future::LocalBoxFuture;
 use mlua::{FromLuaMulti, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 use std::rc::Rc;
@@ -83,6 +83,14 @@ pub(crate) fn number(value: &Value) -> Option<f64> {
         Value::Integer(n) => Some(*n as f64),
         Value::Number(n) => Some(*n),
         _ => None,
+    }
+}
+
+/// A number of seconds, or a duration as text (`"30s"`), written as in the configuration.
+pub(crate) fn duration(value: &Value) -> Option<Duration> {
+    match value {
+        Value::String(text) => weir_schema::parse_duration(&text.to_string_lossy()).ok(),
+        other => Duration::try_from_secs_f64(number(other)?).ok(),
     }
 }
 
@@ -203,8 +211,8 @@ impl Call {
     /// The work panicked.
     pub async fn off_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Done<T> {
         let timed = move || {
-            let began = Instant::now();
-            (work(), began.elapsed())
+            let began = thread_time();
+            (work(), thread_time().saturating_sub(began))
         };
         let (result, took) = tokio::task::spawn_blocking(timed).await.map_err(mlua::Error::external)?;
         self.around.charge(took);

@@ -9,10 +9,12 @@ mod base64;
 mod cache;
 mod call;
 mod chance;
+mod cpu;
 mod crypto;
 mod csv;
 mod documents;
 mod env;
+mod fields;
 mod hex;
 mod http;
 mod jwt;
@@ -34,6 +36,7 @@ mod yaml;
 
 pub use call::{Answer, Call, Done, Fault, Native, Waiting};
 pub use chance::Chance;
+pub use cpu::thread_time;
 pub use http::{
     Denied, HttpAnswer, HttpError, HttpRequest, InvalidCertificates, Outbound, OutboundSettings, Policy,
     StandIn,

@@ -1,6 +1,7 @@
 //! `url`: addresses taken apart, put together and escaped.
 
 use crate::call::{Call, Done, Pace, misuse};
+use crate::fields::{self, Field, shown};
 use crate::registry::Registry;
 use mlua::{LuaString, Table, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encode};
@@ -62,9 +63,6 @@ pub(crate) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     })
 }
 
-/// A name and its value, their escapes undone.
-type Pair = (Vec<u8>, Vec<u8>);
-
 /// An address taken apart, its escapes undone.
 #[derive(Default)]
 struct Parts {
@@ -73,7 +71,7 @@ struct Parts {
     password: Option<Vec<u8>>,
     host: Vec<u8>,
     path: Vec<u8>,
-    query: Vec<Pair>,
+    query: Vec<Field>,
     fragment: Vec<u8>,
 }
 
@@ -178,7 +176,7 @@ fn decode(s: &[u8], is_query: bool) -> Result<Vec<u8>, String> {
     Ok(percent_decode(&s).collect())
 }
 
-fn pairs(query: &[u8]) -> Result<Vec<Pair>, String> {
+fn pairs(query: &[u8]) -> Result<Vec<Field>, String> {
     let pieces = query.split(|b| *b == b'&').filter(|piece| !piece.is_empty());
     let pair = |piece| {
         let (name, value) = cut(piece, b'=');
@@ -188,7 +186,7 @@ fn pairs(query: &[u8]) -> Result<Vec<Pair>, String> {
 }
 
 /// A name that repeats has a list.
-async fn fields(call: &Call, pairs: &[Pair]) -> Done<Table> {
+async fn fields(call: &Call, pairs: &[Field]) -> Done<Table> {
     let table = call.lua.create_table()?;
     let mut pace = Pace::new(call);
     for (name, value) in pairs {
@@ -205,31 +203,9 @@ async fn fields(call: &Call, pairs: &[Pair]) -> Done<Table> {
 
 /// The fields as they stand in an address, in the order of their names.
 fn query(fields: &Table) -> Done<String> {
-    let mut named = Vec::new();
-    for pair in fields.pairs::<Value, Value>() {
-        let (name, value) = pair?;
-        named.push((shown("a name of the query", &name)?, value));
-    }
-    named.sort_by(|a, b| a.0.cmp(&b.0));
-    let mut pairs = Vec::new();
-    for (name, value) in named {
-        let values = match value {
-            Value::Table(list) => list.sequence_values().collect::<mlua::Result<Vec<_>>>()?,
-            value => vec![value],
-        };
-        for value in values {
-            pairs.push(format!("{}={}", encode(&name), encode(&shown("a value of the query", &value)?)));
-        }
-    }
-    Ok(pairs.join("&"))
-}
-
-fn shown(what: &str, value: &Value) -> Done<Vec<u8>> {
-    match value {
-        Value::String(text) => Ok(text.as_bytes().to_vec()),
-        Value::Integer(_) | Value::Number(_) | Value::Boolean(_) => Ok(value.to_string()?.into_bytes()),
-        other => misuse(format!("{what} is a {}; text expected", other.type_name())),
-    }
+    let pairs = fields::read(fields, "the query")?;
+    let pairs = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value)));
+    Ok(pairs.collect::<Vec<_>>().join("&"))
 }
 
 /// The address that has these parts.

@@ -15,6 +15,7 @@ pub mod life;
 pub mod ownership;
 pub mod places;
 pub mod server;
+mod shell;
 pub mod state;
 pub mod topics;
 

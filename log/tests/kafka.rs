@@ -5,6 +5,7 @@ mod kafka {
     mod altered;
     mod brokers;
     mod nodes;
+    mod opened;
     mod outside;
     mod refused;
     mod secured;

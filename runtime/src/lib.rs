@@ -17,6 +17,7 @@ mod invocation;
 mod journal;
 mod json;
 mod memory;
+mod meter;
 mod modules;
 mod outcome;
 mod run;

@@ -10,6 +10,7 @@ use crate::vm::Shared;
 use mlua::Lua;
 use std::cell::Cell;
 use std::time::Instant;
+use weir_library::thread_time;
 
 /// What remains of an invocation when its garbage is gone: less than this.
 const REMAINS: usize = 1 << 20;
@@ -94,9 +95,9 @@ async fn collect(lua: &Lua, shared: &Shared, run: &Run, function: u128, enough: 
     // a collection that was under way may have met what was dropped later
     let mut to_come = 2;
     while to_come > 0 && run.memory().used(lua) > enough && !run.left().is_zero() {
-        let began = Instant::now();
+        let began = thread_time();
         let is_whole = shared.collect_piece(lua);
-        let ran = began.elapsed();
+        let ran = thread_time().saturating_sub(began);
         to_come -= u32::from(is_whole);
         run.charge(ran);
         shared.turns.preempted(function, Instant::now(), ran);

@@ -29,8 +29,8 @@ use std::rc::Rc;
 pub(crate) fn install(lua: &Lua, shared: &Rc<Shared>) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     let to = Registry { lua, shared, table: &table };
-    to.table.raw_set("null", Value::NULL)?;
-    to.table.raw_set("on_error", on_error(lua)?)?;
+    to.put("null", Value::NULL)?;
+    to.put("on_error", on_error(lua)?)?;
     to.add("native_error", |call, error: Value| native_error(call, &error))?;
     to.add("no_function", |call, kind: String| no_function(call, &kind))?;
     chance::install(&to)?;
@@ -71,7 +71,7 @@ impl Registry<'_> {
         name: &str,
         f: impl Fn(&Call, A) -> mlua::Result<Answered> + 'static,
     ) -> mlua::Result<()> {
-        self.table.raw_set(name, self.function(f)?)
+        self.put(name, self.function(f)?)
     }
 
     /// As [`Registry::add`], not put anywhere.
@@ -101,7 +101,16 @@ impl Registry<'_> {
             let (call, _lifted) = Call::begin(lua, &shared)?;
             f(&call, args)
         })?;
-        self.table.raw_set(name, function)
+        self.put(name, function)
+    }
+
+    /// Anything that the prelude needs. All modules share one table: a name that is taken is refused, or one would get what
+    /// is another's.
+    fn put(&self, name: &str, value: impl IntoLua) -> mlua::Result<()> {
+        if self.table.contains_key(name)? {
+            return Err(mlua::Error::runtime(format!("{name:?} is there twice: name it by its module")));
+        }
+        self.table.raw_set(name, value)
     }
 }
 
@@ -195,4 +204,21 @@ fn error_text(error: &mlua::Error) -> String {
 fn no_function(call: &Call, kind: &str) -> mlua::Result<Answered> {
     let function = call.run.function();
     call.value(format!("app/{function}.lua returns {kind}; it must `return function(args, ctx) … end`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vm::Vm;
+    use crate::{Watchdog, WorkerOptions};
+
+    #[test]
+    fn a_name_that_two_modules_give_is_refused() {
+        let vm = Vm::new(&WorkerOptions::new(Watchdog::start().expect("a thread"))).expect("memory for a VM");
+        let table = vm.lua.create_table().expect("memory for a table");
+        let to = Registry { lua: &vm.lua, shared: &vm.shared, table: &table };
+        to.put("exit", 1).expect("it is free");
+        let refused = to.add_plain("exit", |_, ()| Ok(())).expect_err("it is taken");
+        assert!(refused.to_string().contains("\"exit\""), "{refused}");
+    }
 }

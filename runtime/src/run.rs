@@ -5,6 +5,7 @@ use crate::interrupt;
 use crate::journal::{Journal, Mark};
 use crate::json::Cjson;
 use crate::memory::Memory;
+use crate::meter::Began;
 use crate::watchdog::{Pulse, SLICE};
 use crate::{Code, EventContext, Failure, FailureKind, Host, HostError, Invocation, Limits, Origin};
 use mlua::{MultiValue, Table, Value};
@@ -13,7 +14,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use weir_library::{Chance, Waiting};
+use weir_library::{Chance, Waiting, thread_time};
 use weir_schema::FunctionName;
 
 pub(crate) use weir_library::Answer as Answered;
@@ -82,7 +83,7 @@ pub(crate) struct Run {
     waker: RefCell<Option<Waker>>,
     pulse: Rc<Pulse>,
     cpu: Cell<Duration>,
-    slice: Cell<Option<Instant>>,
+    slice: Cell<Option<Began>>,
     was_preempted: Cell<bool>,
     memory: Memory,
 }
@@ -155,10 +156,9 @@ impl Run {
 
     /// Whether a host function may go on working; if not, the invocation is over.
     pub(crate) fn may_go_on(&self, lua: &mlua::Lua) -> bool {
-        let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
         if self.memory.used(lua) > self.limits().memory {
             self.doom(memory_failure(self.limits(), "memory limit exceeded"));
-        } else if self.cpu.get() + ran > self.limits().cpu {
+        } else if self.is_past_cpu(Instant::now()) {
             self.doom(cpu_failure(self.limits()));
         }
         !self.is_doomed()
@@ -325,7 +325,8 @@ impl Run {
         }
         drop(known);
         let now = Instant::now();
-        self.slice.set(Some(now));
+        let is_long = self.cpu.get() >= SLICE;
+        self.slice.set(Some(self.pulse.meter.begin(now, is_long, thread_time)));
         self.was_preempted.set(false);
         self.pulse.begin(now);
         if self.is_doomed() || self.memory.is_collected() {
@@ -361,12 +362,13 @@ impl Run {
         let Ok(frames) = self.frames.try_borrow() else { return Verdict::Continue };
         let can_yield = frames.last().is_some_and(|f| f.may_yield) && may_yield();
         drop(frames);
-        let ran = self.slice.get().map_or(Duration::ZERO, |began| began.elapsed());
+        let now = Instant::now();
+        let ran = self.slice.get().map_or(Duration::ZERO, |began| began.ago(now));
         if ran < SLICE && !self.memory.is_collected() {
             // set by a watchdog that was late: for the invocation before this one
             return Verdict::Disarm;
         }
-        if let Some(failure) = self.over(ran, state, can_yield, collect) {
+        if let Some(failure) = self.over(now, state, can_yield, collect) {
             self.doom(failure.locate(&self.code, &stack()));
             return Verdict::End;
         }
@@ -379,9 +381,9 @@ impl Run {
     }
 
     /// The limit that has been passed.
-    fn over(&self, ran: Duration, state: usize, can_yield: bool, collect: impl FnOnce()) -> Option<Failure> {
+    fn over(&self, now: Instant, state: usize, can_yield: bool, collect: impl FnOnce()) -> Option<Failure> {
         let limits = self.limits();
-        if self.cpu.get() + ran > limits.cpu {
+        if self.is_past_cpu(now) {
             return Some(cpu_failure(limits));
         }
         if self.started.elapsed() > limits.wall {
@@ -389,6 +391,17 @@ impl Run {
         }
         let is_past = self.memory.is_past(limits.memory, state, can_yield, collect);
         is_past.then(|| memory_failure(limits, "memory limit exceeded"))
+    }
+
+    fn is_past_cpu(&self, now: Instant) -> bool {
+        let left = self.limits().cpu.saturating_sub(self.cpu.get());
+        let Some(began) = self.slice.get() else { return self.cpu.get() > self.limits().cpu };
+        // the system is asked only where it could be
+        began.ago(now) > left && self.used_since(began, now) > left
+    }
+
+    fn used_since(&self, began: Began, now: Instant) -> Duration {
+        self.pulse.meter.used(began, now, thread_time)
     }
 }
 
@@ -414,7 +427,7 @@ pub(crate) struct Slice<'r> {
 }
 
 impl Slice<'_> {
-    /// Ends it; how long it took.
+    /// Ends it; the CPU time that it took.
     pub(crate) fn end(self) -> Duration {
         let before = self.run.cpu.get();
         let run = self.run;
@@ -428,7 +441,7 @@ impl Drop for Slice<'_> {
         self.run.pulse.end();
         drop(interrupt::enter(self.previous.take()));
         if let Some(began) = self.run.slice.take() {
-            self.run.cpu.set(self.run.cpu.get() + began.elapsed());
+            self.run.charge(self.run.used_since(began, Instant::now()));
         }
     }
 }

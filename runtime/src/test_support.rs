@@ -3,8 +3,8 @@
 pub mod costs;
 
 use crate::{
-    Answer, Args, Code, Host, HostError, HostPage, HostRow, Invocation, Limits, LogLevel, LogLine, Origin,
-    Outcome, Reply, TopicRef, Watchdog, Worker, WorkerOptions,
+    Answer, Args, Code, FailureKind, Host, HostError, HostPage, HostRow, Invocation, Limits, LogLevel,
+    LogLine, Origin, Outcome, Reply, TopicRef, Watchdog, Worker, WorkerOptions,
 };
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
@@ -43,6 +43,8 @@ pub struct TestHost {
     pub is_slow: Cell<bool>,
     /// How long every question keeps the thread, before its answer.
     pub busy_for: Cell<Duration>,
+    /// How long the thread does not run at every question, as if others had taken the machine.
+    pub still_for: Cell<Duration>,
     /// Whether no answer ever comes.
     pub is_stuck: Cell<bool>,
     /// What every read answers instead.
@@ -75,6 +77,7 @@ impl TestHost {
     }
 
     fn answer<T: 'static>(&self, value: T) -> Answer<Result<T, HostError>> {
+        std::thread::sleep(self.still_for.get());
         let asked = Instant::now();
         while asked.elapsed() < self.busy_for.get() {
             std::hint::spin_loop();
@@ -231,5 +234,18 @@ pub fn value(outcome: &Outcome) -> String {
     match &outcome.result {
         Ok(Reply::Value(json)) => String::from_utf8_lossy(json).into_owned(),
         other => panic!("no value: {other:?}"),
+    }
+}
+
+/// The value of `app/main.lua`, whose body is `source`.
+///
+/// # Errors
+/// Why it failed: the kind and the words.
+pub async fn main_of(source: &str) -> Result<String, (FailureKind, String)> {
+    let bench = Bench::new(&[("app/main.lua", source)]);
+    let outcome = bench.main("").await;
+    match outcome.result {
+        Ok(_) => Ok(value(&outcome)),
+        Err(failure) => Err((failure.kind, failure.message)),
     }
 }

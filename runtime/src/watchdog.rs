@@ -1,9 +1,10 @@
-//! One thread that asks workers to look up when a slice of CPU time has passed.
+//! One thread that asks workers to look up when a slice of time has passed.
 //!
 //! An interrupt that is always installed costs a third of the speed; one that is installed only once a slice has
 //! passed costs nothing to the functions that are done by then. While no worker is busy the thread is parked.
 
 use crate::interrupt::Arm;
+use crate::meter::Meter;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -43,6 +44,7 @@ struct Beat {
 pub(crate) struct Pulse {
     beat: Arc<Beat>,
     watchdog: Arc<Watchdog>,
+    pub(crate) meter: Meter,
 }
 
 impl Watchdog {
@@ -67,7 +69,7 @@ impl Watchdog {
     pub(crate) fn watch(self: &Arc<Self>, arm: Arm) -> Pulse {
         let beat = Arc::new(Beat { since: AtomicU64::new(0), arm });
         self.shared.beats().push(beat.clone());
-        Pulse { beat, watchdog: self.clone() }
+        Pulse { beat, watchdog: self.clone(), meter: Meter::default() }
     }
 
     fn unpark(&self) {

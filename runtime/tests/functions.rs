@@ -2,19 +2,9 @@
 
 use bytes::Bytes;
 use std::sync::Arc;
-use weir_runtime::test_support::{Bench, invocation, value};
+use weir_runtime::test_support::{Bench, invocation, main_of, value};
 use weir_runtime::{Code, EventContext, FailureKind, HostError, Origin, Worker, WorkerOptions};
 use weir_schema::{Cause, FunctionName, Millis, Offset, TopicName};
-
-/// The value of `app/main.lua`, whose body is `source`.
-async fn main_of(source: &str) -> Result<String, (FailureKind, String)> {
-    let bench = Bench::new(&[("app/main.lua", source)]);
-    let outcome = bench.main("").await;
-    match outcome.result {
-        Ok(_) => Ok(value(&outcome)),
-        Err(failure) => Err((failure.kind, failure.message)),
-    }
-}
 
 #[tokio::test]
 async fn a_function_returns_json() {

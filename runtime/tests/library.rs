@@ -1,17 +1,7 @@
 //! What a function finds: `require` and its order, Weir's modules, the dialect.
 
-use weir_runtime::test_support::{Bench, value};
+use weir_runtime::test_support::{Bench, main_of, value};
 use weir_runtime::{FailureKind, LogLevel};
-
-/// The value of `app/main.lua`, whose body is `source`.
-async fn main_of(source: &str) -> Result<String, (FailureKind, String)> {
-    let bench = Bench::new(&[("app/main.lua", source)]);
-    let outcome = bench.main("").await;
-    match outcome.result {
-        Ok(_) => Ok(value(&outcome)),
-        Err(failure) => Err((failure.kind, failure.message)),
-    }
-}
 
 #[tokio::test]
 async fn require_looks_in_the_documented_order() {

@@ -2,7 +2,7 @@
 
 use super::cluster::{Feed, Kafka, Outputs, PARTITIONS};
 use crate::load::p99;
-use crate::measure::median;
+use crate::measure::{median, median_of};
 use crate::node::Node;
 use crate::trigger::COUNT;
 use anyhow::Context as _;
@@ -28,7 +28,7 @@ pub(crate) struct Flow {
 
 impl Flow {
     pub(crate) fn median(rounds: &[Self]) -> Self {
-        let of = |figure: fn(&Self) -> f64| median(&mut rounds.iter().map(figure).collect::<Vec<_>>());
+        let of = |figure| median_of(rounds, figure);
         Self { per_second: of(|f| f.per_second), p50_ms: of(|f| f.p50_ms), p99_ms: of(|f| f.p99_ms) }
     }
 

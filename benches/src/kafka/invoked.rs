@@ -23,14 +23,8 @@ end";
 pub(crate) fn run(runtime: &Runtime, kafka: &Kafka) -> anyhow::Result<Vec<Row>> {
     let rounds = (0..ROUNDS).map(|_| round(runtime, kafka)).collect::<anyhow::Result<Vec<_>>>()?;
     let load = Load::median(&rounds);
-    Ok(vec![Row {
-        path: format!("invocation with state and append over HTTP, Kafka, {CONNECTIONS} connections"),
-        against: "—".into(),
-        ours: load.shown(),
-        reference: "—".into(),
-        value: load.per_second,
-        target: Target::AtLeast(15_000.0),
-    }])
+    let path = format!("invocation with state and append over HTTP, Kafka, {CONNECTIONS} connections");
+    Ok(vec![Row::alone(path, "—", load.shown(), load.per_second, Target::AtLeast(15_000.0))])
 }
 
 fn round(runtime: &Runtime, kafka: &Kafka) -> anyhow::Result<Load> {

@@ -49,14 +49,8 @@ async fn replay(kafka: &Kafka, prefix: &str) -> anyhow::Result<f64> {
     let folder = tempfile::tempdir_in(".")?;
     let log = kafka.log(prefix, folder.path()).await?;
     let topic = log.topic("events", PARTITIONS).await?;
-    let node = Node::start(log, folder.path(), &[("nothing", NOTHING)])?;
-    let begun = Instant::now();
-    let group = node.trigger(&topic, "nothing").await?;
     // strangers' events have no gaps
-    node.handled(&group, REPLAYED).await?;
-    let rate = REPLAYED as f64 / begun.elapsed().as_secs_f64();
-    node.stop().await?;
-    Ok(rate)
+    Node::start(log, folder.path(), &[("nothing", NOTHING)])?.rate(&topic, "nothing", REPLAYED).await
 }
 
 /// Events a second of reading page after page.

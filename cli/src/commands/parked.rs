@@ -4,12 +4,17 @@ use crate::api::{Api, encode};
 use crate::args::{Parked, Selection};
 use crate::{output, terminal};
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Read as _;
 
 const COLUMNS: [&str; 8] =
     ["id", "key", "function", "state", "attempts", "next_attempt", "last_error", "topic"];
+
+/// What can be done to each of many: as the API calls it, and what then has been done to it.
+const REDRIVE: [&str; 2] = ["redrive", "redriven"];
+const SKIP: [&str; 2] = ["skip", "skipped"];
 
 pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow::Result<()> {
     match action.unwrap_or_else(|| Parked::List(Selection::default())) {
@@ -22,14 +27,14 @@ pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow
         }
         Parked::Redrive(which) => {
             let events = chosen(api, &which).await?;
-            each(api, &events, "redrive", json).await?;
+            each(api, &events, REDRIVE, json).await?;
         }
         Parked::Skip(which) => {
             let events = chosen(api, &which).await?;
             let question =
                 format!("Drop {} parked events? Their functions will not run on them.", events.len());
             terminal::confirm(&question, which.yes)?;
-            each(api, &events, "skip", json).await?;
+            each(api, &events, SKIP, json).await?;
         }
         Parked::Edit { id, value } => edit(api, &id, &value, json).await?,
     }
@@ -48,11 +53,23 @@ async fn edit(api: &Api, id: &str, value: &str, json: bool) -> anyhow::Result<()
     Ok(())
 }
 
-async fn each(api: &Api, events: &[Value], act: &str, json: bool) -> anyhow::Result<()> {
+/// Acts on each event. One that waited behind another may have gone on by itself since they were listed.
+async fn each(api: &Api, events: &[Value], [act, done]: [&str; 2], json: bool) -> anyhow::Result<()> {
+    let mut gone = 0;
     for event in events {
         let id = event["id"].as_str().unwrap_or_default();
         let path = format!("/v1/parked/{}/{act}", encode(id));
-        output::thing(&api.call(Method::POST, &path, None).await?, json);
+        let reply = api.send(Method::POST, &path, "application/json", Bytes::new()).await?;
+        if reply.has_code("not_parked") {
+            gone += 1;
+            output::thing(&json!({ "gone": id }), json);
+        } else {
+            output::thing(&reply.json()?, json);
+        }
+    }
+    if events.len() > 1 || gone > 0 {
+        let count = events.len() - gone;
+        terminal::tell(&format!("{done}: {count} · gone on by themselves before: {gone}"));
     }
     Ok(())
 }
@@ -67,6 +84,9 @@ async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
     let events = select(api, which).await?;
     if events.is_empty() {
         bail!("no event that is parked matches (weir parked list shows them)");
+    }
+    if let Some(id) = which.ids.iter().find(|id| !events.iter().any(|event| event["id"] == ***id)) {
+        bail!("no event that is parked matches {id:?} (weir parked list shows them)");
     }
     Ok(events)
 }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use weir_log::{CommitError, LogError, Rejection};
 use weir_triggers::AskError;
+use weir_triggers::dispatcher::CommandError;
 
 /// What the client sees.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +79,9 @@ impl From<AskError> for ApiError {
             AskError::NeedsStart(_) => Self::bad(error.to_string()),
             AskError::NotHere => Self::new(StatusCode::CONFLICT, ErrorCode::NOT_HERE, error.to_string()),
             AskError::Held { .. } => Self::new(StatusCode::CONFLICT, ErrorCode::HELD, error.to_string()),
+            AskError::Refused(CommandError::NotParked(_)) => {
+                Self::new(StatusCode::NOT_FOUND, ErrorCode::NOT_PARKED, error.to_string())
+            }
             AskError::Refused(_) => Self::new(StatusCode::CONFLICT, ErrorCode::REFUSED, error.to_string()),
         }
     }

@@ -1,10 +1,12 @@
 //! Parked events: list, show, redrive, edit, skip.
 
 use super::{Admin, ApiError};
+use crate::error_code::ErrorCode;
 use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use bytes::Bytes;
+use http::StatusCode;
 use serde_json::{Value, json};
 use weir_log::ReadLimit;
 use weir_schema::{At, event_to_json};
@@ -47,7 +49,8 @@ fn function(admin: &Admin, event: &ParkedEvent) -> String {
 
 async fn find(admin: &Admin, id: &str) -> Result<ParkedEvent, ApiError> {
     let missing = || {
-        ApiError::missing(format!("no event is parked under {id:?} (weir parked list shows those that are)"))
+        let text = format!("no event is parked under {id:?} (weir parked list shows those that are)");
+        ApiError::new(StatusCode::NOT_FOUND, ErrorCode::NOT_PARKED, text)
     };
     let (group, partition, offset) = ParkedEvent::parse_id(id).ok_or_else(missing)?;
     let events = parked_list::list(&admin.session, Some(&group)).await?;

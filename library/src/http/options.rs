@@ -2,6 +2,7 @@
 
 use super::{HttpError, HttpRequest};
 use crate::call::{self, Call, Done, misuse, only_options};
+use crate::fields;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -95,33 +96,11 @@ fn read_headers(table: &Table, headers: &mut HeaderMap) -> Done<()> {
     Ok(())
 }
 
-/// Names and values, in the order of the names; a list repeats its name.
+/// What is no text in UTF-8 is made one.
 fn read_pairs(table: &Table, option: &str) -> Done<Vec<(String, String)>> {
-    let text = |value: &Value| match value {
-        Value::String(text) => Some(text.to_string_lossy()),
-        Value::Boolean(b) => Some(b.to_string()),
-        Value::Integer(n) => Some(n.to_string()),
-        Value::Number(n) => Some(n.to_string()),
-        _ => None,
-    };
-    let mut pairs = Vec::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (name, value) = pair?;
-        let Some(name) = text(&name) else { return misuse(format!("a name in `{option}` is no text")) };
-        let values = match &value {
-            Value::Table(list) => list.sequence_values::<Value>().collect::<mlua::Result<Vec<_>>>()?,
-            _ => vec![value],
-        };
-        for value in values {
-            let Some(value) = text(&value) else {
-                return misuse(format!("`{option}`: the value of {name:?} is {}", value.type_name()));
-            };
-            pairs.push((name.clone(), value));
-        }
-    }
-    // a stable sort: what repeats keeps its order
-    pairs.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(pairs)
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let pairs = fields::read(table, &format!("`{option}`"))?;
+    Ok(pairs.into_iter().map(|(name, value)| (text(name), text(value))).collect())
 }
 
 fn read_body(call: &Call, options: &Table, request: &mut HttpRequest) -> Done<()> {
@@ -158,13 +137,10 @@ fn read_body(call: &Call, options: &Table, request: &mut HttpRequest) -> Done<()
 /// A number of seconds, or `"30s"`.
 fn read_timeout(options: &Table) -> Done<Option<Duration>> {
     let value: Value = options.raw_get("timeout")?;
-    let timeout = match (&value, call::number(&value)) {
-        (Value::Nil, _) => return Ok(None),
-        (Value::String(text), _) => weir_schema::parse_duration(&text.to_string_lossy()).ok(),
-        (_, Some(seconds)) => Duration::try_from_secs_f64(seconds).ok(),
-        _ => None,
-    };
-    match timeout.filter(|t| !t.is_zero()) {
+    if value.is_nil() {
+        return Ok(None);
+    }
+    match call::duration(&value).filter(|t| !t.is_zero()) {
         Some(timeout) => Ok(Some(timeout)),
         None => misuse("`timeout` is a number of seconds above 0, or a text as \"30s\""),
     }

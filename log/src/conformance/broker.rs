@@ -7,6 +7,7 @@ mod secured;
 pub use programs::tool;
 pub use secured::Secured;
 
+use super::shell::fresh_name;
 use process::Node;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -14,7 +15,6 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::net::TcpListener;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// A broker's settings, but for its place.
@@ -263,9 +263,7 @@ pub struct Prefix {
 impl Prefix {
     /// A name that nobody else has.
     pub fn fresh() -> Self {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::SeqCst);
-        Self { broker: Broker::shared(), name: format!("case-{}-{number}", std::process::id()) }
+        Self { broker: Broker::shared(), name: fresh_name('-') }
     }
 
     /// The name.

@@ -3,12 +3,12 @@
 #[cfg(feature = "kafka")]
 use super::broker::Prefix;
 use super::server::Server;
+use super::shell::fresh_name;
 use super::{Fixture, Guard};
 #[cfg(feature = "kafka")]
 use crate::KafkaOptions;
 use crate::{Driver, Log, LogConfig, ManualClock, PostgresOptions, SqliteOptions};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Opens a log for a case.
 pub async fn fixture(driver: Driver, guard: impl Guard) -> Fixture {
@@ -67,9 +67,7 @@ pub struct Schema {
 impl Schema {
     /// A name that nobody else has; the log that is opened first makes the schema.
     pub fn fresh() -> Self {
-        static LAST: AtomicU32 = AtomicU32::new(0);
-        let number = LAST.fetch_add(1, Ordering::SeqCst);
-        Self { server: Server::shared(), name: format!("case_{}_{number}", std::process::id()) }
+        Self { server: Server::shared(), name: fresh_name('_') }
     }
 
     /// Its name.

@@ -1,8 +1,8 @@
 //! The PostgreSQL server of the tests: one of their own in a temporary folder, or the one that `WEIR_TEST_POSTGRES`
 //! names.
 
+use super::shell::{self, shell, start};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -63,10 +63,8 @@ impl Server {
              postgresql-server; macOS: brew install postgresql), or name a server in WEIR_TEST_POSTGRES, or leave \
              these tests out: cargo test -- --skip postgres",
         )?;
-        let mut command = Command::new("sh");
-        command.args(["-c", SCRIPT, "sh"]).arg(folder).arg(&programs).arg(settings);
-        // signals of a terminal are for the tests; the server ends when they have
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = shell(SCRIPT);
+        command.arg(folder).arg(&programs).arg(settings);
         // a server refuses to run as root
         if fs::metadata(folder).map_err(|e| e.to_string())?.uid() == 0 {
             let (uid, gid) =
@@ -77,19 +75,10 @@ impl Server {
             }
             command.uid(uid).gid(gid);
         }
-        let mut child = command.spawn().map_err(|e| format!("cannot start a shell: {e}"))?;
-        let stdout = child.stdout.take().ok_or("the shell has no output")?;
-        let mut said = String::new();
-        for line in BufReader::new(stdout).lines() {
-            let line = line.map_err(|e| e.to_string())?;
-            if line == "ready" {
-                let conn = format!("host={} user=weir dbname=postgres", folder.display());
-                return Ok(Self { conn, _lifeline: child.stdin.take() });
-            }
-            said.push_str(&line);
-            said.push('\n');
-        }
-        Err(format!("the server of {} did not start:\n{said}", programs.display()))
+        let (mut child, _) =
+            start(&mut command).map_err(|why| format!("the server of {}: {why}", programs.display()))?;
+        let conn = format!("host={} user=weir dbname=postgres", folder.display());
+        Ok(Self { conn, _lifeline: child.stdin.take() })
     }
 
     /// Where a program of PostgreSQL's is, if it is installed.
@@ -154,12 +143,7 @@ impl Server {
 /// # Errors
 /// No temporary folder can be made.
 pub fn folder() -> Result<PathBuf, String> {
-    folder_of("weir-pg")
-}
-
-/// Likewise, with a name that begins with `prefix`.
-pub(super) fn folder_of(prefix: &str) -> Result<PathBuf, String> {
-    Ok(tempfile::Builder::new().prefix(prefix).tempdir().map_err(|e| e.to_string())?.keep())
+    shell::folder("weir-pg")
 }
 
 /// The folder with the server's programs.

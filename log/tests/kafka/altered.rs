@@ -1,13 +1,12 @@
 //! Topics that others add partitions to, remove, or make anew.
 
-use super::outside::{admin, delete, make, open};
+use super::opened::{open, open_in};
+use super::outside::{admin, delete, make};
 use rdkafka::admin::{AdminOptions, NewPartitions};
 use std::sync::Arc;
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{Fixture, events, group};
-use weir_log::{
-    Change, CommitError, Driver, KafkaOptions, LogConfig, Membership, Rejection, SystemClock, lost_key,
-};
+use weir_log::{Change, CommitError, Membership, Rejection, lost_key};
 use weir_schema::{At, Offset};
 
 pub(super) async fn assigned(membership: &mut Membership, at: At) -> Offset {
@@ -90,13 +89,7 @@ async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_told_of_a_topic_that_was_made_anew_while_no_process_was_there() {
     let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
-    let open = || async {
-        let store = Driver::sqlite(folder.path().join("store.db"));
-        let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
-        let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
-        Fixture::new(log.expect("the log is opened"), Arc::default(), ())
-    };
-    let f = open().await;
+    let f = open_in(&prefix, folder.path()).await;
     let at = f.partition().await;
     append(&f, at, &["a", "b", "c"]).await;
     let (there, not_there) = (group("there"), group("other"));
@@ -106,7 +99,7 @@ async fn groups_are_told_of_a_topic_that_was_made_anew_while_no_process_was_ther
     let name = format!("{}_events", prefix.name());
     delete(&prefix, &name).await;
     make(&prefix, &name, 1).await;
-    let f = open().await;
+    let f = open_in(&prefix, folder.path()).await;
     f.partition().await;
     let lost = f.log.get(&[lost_key(&there, 0), lost_key(&not_there, 0)]).await.expect("read");
     assert_eq!(lost.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);

@@ -1,12 +1,13 @@
 //! A broker that is hurt while transactions are on their way.
 
+use super::opened::{opened, store_in};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use weir_log::conformance::broker::Broker;
 use weir_log::conformance::{Fixture, add, events, key};
-use weir_log::{Driver, KafkaOptions, LogConfig, ReadLimit, SystemClock};
+use weir_log::{KafkaOptions, ReadLimit};
 use weir_schema::{At, Offset};
 
 const WRITERS: u32 = 8;
@@ -18,10 +19,8 @@ const STILL: Duration = Duration::from_secs(12);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_stands_still_is_waited_for_and_nothing_is_lost_or_doubled() {
     let (broker, folder) = (Broker::own().expect("a broker starts"), tempfile::tempdir().expect("a folder"));
-    let store = Driver::sqlite(folder.path().join("store.db"));
-    let driver = Driver::Kafka(KafkaOptions::new(broker.brokers(), "still", store));
-    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
-    let f = Arc::new(Fixture::new(log.expect("the log is opened"), Arc::default(), folder));
+    let options = KafkaOptions::new(broker.brokers(), "still", store_in(folder.path()));
+    let f = Arc::new(opened(options).await);
     let at = f.partition().await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let acknowledged = Arc::new(Semaphore::new(0));

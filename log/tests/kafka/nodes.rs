@@ -1,11 +1,11 @@
 //! Several processes on one log: whichever of them relays, each is told where its own events are.
 
-use std::sync::Arc;
+use super::opened::{opened, options};
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::ownership::Owner;
 use weir_log::conformance::places::Schema;
 use weir_log::conformance::{Fixture, add, events, key, put};
-use weir_log::{CommitError, Driver, KafkaOptions, LogConfig, SystemClock};
+use weir_log::{CommitError, Driver};
 use weir_schema::{At, Transaction};
 
 struct Cluster {
@@ -19,10 +19,7 @@ impl Cluster {
     }
 
     async fn node(&self) -> Fixture {
-        let store = Driver::Postgres(self.schema.options());
-        let options = KafkaOptions::new(self.prefix.brokers(), self.prefix.name(), store);
-        let config = LogConfig { driver: Driver::Kafka(options), app: None, clock: Arc::new(SystemClock) };
-        Fixture::new(weir_log::open(config).await.expect("the log is opened"), Arc::default(), ())
+        opened(options(&self.prefix, Driver::Postgres(self.schema.options()))).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! Events of producers that know nothing of the log, and topics that were there before it.
 
+use super::opened::open;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -9,22 +10,13 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{Fixture, spec};
-use weir_log::{Driver, KafkaOptions, LogConfig, LogError, ReadLimit, SystemClock};
-use weir_schema::Offset;
+use weir_log::{LogError, ReadLimit};
+use weir_schema::{At, Offset};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-pub(super) async fn open(prefix: &Prefix) -> Fixture {
-    let folder = tempfile::tempdir().expect("a folder is made");
-    let store = Driver::sqlite(folder.path().join("store.db"));
-    let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
-    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
-    Fixture::new(log.expect("the log is opened"), Arc::default(), folder)
-}
 
 pub(super) fn admin(prefix: &Prefix) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a client")
@@ -41,16 +33,22 @@ pub(super) async fn delete(prefix: &Prefix, topic: &str) {
     deleted.expect("the broker answers")[0].as_ref().expect("it is deleted");
 }
 
+/// A log with a topic of one partition that others have made, and its name in Kafka.
+async fn made_by_others() -> (Prefix, String, Fixture, At) {
+    let prefix = Prefix::fresh();
+    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
+    make(&prefix, &name, 1).await;
+    let at = f.partition().await;
+    (prefix, name, f, at)
+}
+
 fn producer(prefix: &Prefix) -> ThreadedProducer<DefaultProducerContext> {
     ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a producer")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_others_are_read_as_they_are_and_watchers_hear_of_them() {
-    let prefix = Prefix::fresh();
-    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
-    make(&prefix, &name, 1).await;
-    let at = f.partition().await;
+    let (prefix, name, f, at) = made_by_others().await;
     let mut news = f.log.watch();
     let producer = producer(&prefix);
     let send = |record: BaseRecord<'_, [u8], [u8]>| {
@@ -94,10 +92,7 @@ async fn a_name_that_kafka_takes_for_another_is_refused_with_that_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_header_whose_name_is_no_text_is_left_out_and_the_event_is_read() {
-    let prefix = Prefix::fresh();
-    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
-    make(&prefix, &name, 1).await;
-    let at = f.partition().await;
+    let (prefix, name, f, at) = made_by_others().await;
     let mut kcat = Command::new("kcat")
         .args(["-P", "-b", prefix.brokers(), "-t", &name, "-H", "a=1", "-H"])
         .arg(OsStr::from_bytes(b"\xff=2"))

@@ -1,11 +1,12 @@
 //! Events that Kafka does not take.
 
-use super::outside::{admin, make, open};
+use super::opened::{open, open_in};
+use super::outside::{admin, make};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use std::sync::Arc;
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{Fixture, events, key, put};
-use weir_log::{CommitError, Driver, KafkaOptions, LogConfig, Rejection, SystemClock};
+use weir_log::{CommitError, Rejection};
 use weir_schema::{At, StateRange, TableName};
 
 const SMALL: usize = 10_000;
@@ -83,13 +84,7 @@ async fn commit(f: &Fixture, [a, b]: [At; 2], value: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_their_topic_refuses_are_set_aside_and_sent_again_when_it_takes_them() {
     let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
-    let open = || async {
-        let store = Driver::sqlite(folder.path().join("store.db"));
-        let driver = Driver::Kafka(KafkaOptions::new(prefix.brokers(), prefix.name(), store));
-        let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
-        Fixture::new(log.expect("the log is opened"), Arc::default(), ())
-    };
-    let f = open().await;
+    let f = open_in(&prefix, folder.path()).await;
     let topics = [f.topic("strict", 1).await, f.topic("other", 1).await];
     let [strict, other] = topics.map(|topic| At { topic: topic.id, partition: 0 });
     let name = format!("{}_strict", prefix.name());
@@ -105,7 +100,7 @@ async fn events_that_their_topic_refuses_are_set_aside_and_sent_again_when_it_ta
     assert!(troubles.iter().any(|line| line.contains("2 events") && line.contains("strict")), "{troubles:?}");
     f.log.close().await.expect("closed");
     set(&prefix, &name, "cleanup.policy", "delete").await;
-    let f = open().await;
+    let f = open_in(&prefix, folder.path()).await;
     let mut news = f.log.watch();
     while f.values(strict, 0).await.len() < 3 {
         news.changed().await.expect("the log is open");

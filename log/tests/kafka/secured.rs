@@ -1,20 +1,19 @@
 //! Brokers that ask who one is, and speak TLS; and settings that do not fit them.
 
+use super::opened::{open_with, options, store_in};
 use std::path::Path;
 use std::sync::Arc;
 use weir_log::conformance::broker::{Prefix, Secured};
 use weir_log::conformance::{Fixture, events, key, put, spec};
-use weir_log::{Driver, KafkaOptions, Log, LogConfig, LogError, SystemClock};
+use weir_log::{KafkaOptions, Log, LogError};
 
 async fn open(brokers: &str, prefix: &str, properties: &[(&str, &str)]) -> Result<Arc<dyn Log>, LogError> {
     let folder = tempfile::tempdir().expect("a folder is made").keep();
-    let store = Driver::sqlite(folder.join("store.db"));
     let usual = [("broker.address.family", "v4")];
     let properties =
         usual.iter().chain(properties).map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    let options = KafkaOptions { properties, ..KafkaOptions::new(brokers, prefix, store) };
-    let config = LogConfig { driver: Driver::Kafka(options), app: None, clock: Arc::new(SystemClock) };
-    let opened = weir_log::open(config).await;
+    let options = KafkaOptions { properties, ..KafkaOptions::new(brokers, prefix, store_in(&folder)) };
+    let opened = open_with(options).await;
     if opened.is_err() {
         std::fs::remove_dir_all(folder).expect("the folder is removed");
     }
@@ -84,14 +83,10 @@ async fn brokers_that_ask_for_a_password_are_used_with_it_and_without_it_refuse_
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_on_more_brokers_than_there_are_is_refused_with_the_remedy() {
     let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
-    let store = Driver::sqlite(folder.path().join("store.db"));
-    let once = KafkaOptions::new(prefix.brokers(), prefix.name(), store);
-    let open = |options| {
-        weir_log::open(LogConfig { driver: Driver::Kafka(options), app: None, clock: Arc::new(SystemClock) })
-    };
-    let log = open(once.clone()).await.expect("opened");
+    let once = options(&prefix, store_in(folder.path()));
+    let log = open_with(once.clone()).await.expect("opened");
     log.close().await.expect("closed");
-    let log = open(KafkaOptions { replication: Some(3), ..once }).await.expect("its own topic is there");
+    let log = open_with(KafkaOptions { replication: Some(3), ..once }).await.expect("its own topic is there");
     let refused = log.create_topic(&spec("orders", 1)).await.expect_err("there is one broker");
     assert!(!refused.is_retryable() && refused.to_string().contains("replication:"), "{refused}");
 }

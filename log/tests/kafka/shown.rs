@@ -1,28 +1,23 @@
 //! Positions as Kafka's consumer groups: those that the log shows, and those that it begins at.
 
 use super::altered::assigned;
+use super::opened::{opened, options, store_in};
 use super::outside::make;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use weir_log::conformance::broker::{Prefix, tool};
 use weir_log::conformance::{Fixture, group};
-use weir_log::{Driver, FirstPosition, KafkaOptions, LogConfig, SystemClock, TopicInfo};
+use weir_log::{FirstPosition, KafkaOptions, TopicInfo};
 use weir_schema::{At, GroupName, Offset};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn open(prefix: &Prefix, folder: &Path) -> Fixture {
-    let store = Driver::sqlite(folder.join("store.db"));
     let consumer_group = Some(prefix.name().to_owned());
-    let options =
-        KafkaOptions { consumer_group, ..KafkaOptions::new(prefix.brokers(), prefix.name(), store) };
-    let driver = Driver::Kafka(options);
-    let log = weir_log::open(LogConfig { driver, app: None, clock: Arc::new(SystemClock) }).await;
-    Fixture::new(log.expect("the log is opened"), Arc::default(), ())
+    opened(KafkaOptions { consumer_group, ..options(prefix, store_in(folder)) }).await
 }
 
 /// What Kafka's own tool tells of a group: position, end and lag of the first partition; none: there is no such group.

@@ -32,7 +32,7 @@ const FIELDS: [&str; 17] = [
 ];
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
-    to.table.raw_set("ctx_fields", FIELDS)?;
+    to.put("ctx_fields", FIELDS)?;
     to.add_plain("ctx_field", |call, key: Value| match &key {
         Value::String(key) => field(call, &lossy(key)),
         _ => Ok(Value::Nil),

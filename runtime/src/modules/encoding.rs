@@ -11,8 +11,8 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     let empty = to.lua.create_table()?;
     empty.set_metatable(Some(to.shared.json.array().clone()))?;
     empty.set_readonly(true);
-    to.table.raw_set("empty_array", empty)?;
-    to.table.raw_set("array_mt", to.shared.json.array())?;
+    to.put("empty_array", empty)?;
+    to.put("array_mt", to.shared.json.array())?;
     to.add("json_encode", |call, value: Value| encode(call, &value, Style::Strict))?;
     cjson::install(to)?;
     to.add("json_decode", |call, text: Value| decode(call, &text))?;

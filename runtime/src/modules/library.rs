@@ -21,7 +21,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         library.raw_set("classes", installed.classes)?;
         libraries.raw_set(module.name, library)?;
     }
-    to.table.raw_set("libraries", libraries)
+    to.put("libraries", libraries)
 }
 
 impl Surroundings for Call {

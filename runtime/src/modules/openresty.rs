@@ -6,8 +6,8 @@ use weir_library::openresty::{NGX, NGX_RE, SCRIPTS};
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
     let chunk = |source: &str| to.lua.load(source).set_name("=weir").into_function();
-    to.table.raw_set("ngx", chunk(NGX)?)?;
-    to.table.raw_set("ngx_re", chunk(NGX_RE)?)?;
+    to.put("ngx", chunk(NGX)?)?;
+    to.put("ngx_re", chunk(NGX_RE)?)?;
     let scripts = to.lua.create_table()?;
     for script in SCRIPTS {
         let entry = to.lua.create_table()?;
@@ -15,7 +15,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         entry.raw_set("about", script.about)?;
         scripts.raw_set(script.name, entry)?;
     }
-    to.table.raw_set("scripts", scripts)?;
+    to.put("scripts", scripts)?;
     to.add_plain("precise_now", |call, (): ()| Ok(call.now().as_secs_f64()))?;
     // where the running function keeps what it answers by `ngx`
     to.add_plain("shape", |call, (): ()| {

@@ -7,7 +7,7 @@ use crate::vm::Shared;
 use mlua::{Lua, Table, Value};
 
 pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
-    to.table.raw_set("response_mt", &to.shared.response)?;
+    to.put("response_mt", &to.shared.response)?;
     // where it is called, so that the error is there; again when it is returned, since a table can be changed
     to.add("check_response", |call, (status, headers): (Value, Value)| {
         match read_status(&status).and_then(|_| read_headers(&headers)) {

@@ -134,6 +134,18 @@ async fn a_function_that_is_preempted_before_it_waits_meets_the_answer_that_came
 }
 
 #[tokio::test]
+async fn a_machine_that_others_take_ends_no_function_that_did_nothing() {
+    let bench = Bench::new(&[(
+        "app/main.lua",
+        "return function() for i = 1, 3 do require('state').get('t', 'k') end return 'done' end",
+    )]);
+    let mut innocent = invocation("main", "");
+    innocent.limits.cpu = Duration::from_millis(50);
+    bench.host.still_for.set(innocent.limits.cpu * 2);
+    assert_eq!(value(&bench.run(&innocent).await), r#""done""#);
+}
+
+#[tokio::test]
 async fn waiting_past_the_wall_limit_ends_the_invocation_and_frees_what_it_waited_for() {
     let bench = Bench::new(&[
         ("app/main.lua", "return function() while true do pcall(require('state').get, 't', 'k') end end"),

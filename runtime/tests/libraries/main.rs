@@ -266,6 +266,19 @@ async fn the_cache_gives_copies_and_forgets_in_time() {
 }
 
 #[tokio::test]
+async fn a_time_to_live_is_written_as_all_durations_are() {
+    check(&[
+        ("cache.set('k', 1, {ttl = '7d'}) return cache.get('k')", "1"),
+        ("cache.set('k', 1, {ttl = '0'}) return cache.get('k')", "null"),
+        (
+            "cache.set('k', 1, {ttl = '1h30m'})",
+            "app/main.lua:1: cache.set: ttl is a number of seconds, or a duration as \"30s\"",
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
 async fn the_cache_keeps_to_its_size() {
     let bench = Bench::new(&[(
         "app/main.lua",

@@ -1,9 +1,8 @@
 //! One broker's process.
 
-use super::super::server::folder_of;
+use crate::conformance::shell::{folder, shell, start};
 use std::fs;
-use std::io::{BufRead, BufReader, Write as _};
-use std::os::unix::process::CommandExt;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -41,7 +40,7 @@ struct Running {
 impl Node {
     /// A broker with these settings, which does not run yet.
     pub(super) fn new(port: u16, settings: &str) -> Result<Self, String> {
-        let folder = folder_of("weir-kafka")?;
+        let folder = folder("weir-kafka")?;
         let settings = settings.replace("{folder}", &folder.display().to_string());
         fs::write(folder.join("server.properties"), settings).map_err(|e| e.to_string())?;
         Ok(Self { folder, address: format!("127.0.0.1:{port}"), running: None })
@@ -49,20 +48,11 @@ impl Node {
 
     /// Starts it; it answers only later.
     pub(super) fn start(&mut self, programs: &Path, java: &[&str]) -> Result<(), String> {
-        let mut shell = Command::new("sh")
-            .args(["-c", SCRIPT, "sh"])
-            .arg(&self.folder)
-            .arg(programs)
-            .args(java)
-            // signals of a terminal are for the tests; the broker ends when they have
-            .process_group(0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // at the end the shell tells that the broker was killed
-            .stderr(Stdio::null())
-            .spawn()
-            .map_err(|e| format!("cannot start a shell: {e}"))?;
-        let process = process_of(&mut shell)?;
+        let mut command = shell(SCRIPT);
+        // at the end the shell tells that the broker was killed
+        command.arg(&self.folder).arg(programs).args(java).stderr(Stdio::null());
+        let (shell, told) = start(&mut command).map_err(|why| format!("a broker: {why}"))?;
+        let process = told.parse().map_err(|_| format!("a broker's process is a number, not {told:?}"))?;
         self.running = Some(Running { shell, process });
         Ok(())
     }
@@ -101,19 +91,4 @@ impl Drop for Node {
             drop(fs::remove_dir_all(&self.folder));
         }
     }
-}
-
-/// The process that the script tells of.
-fn process_of(child: &mut Child) -> Result<u32, String> {
-    let stdout = child.stdout.take().ok_or("the shell has no output")?;
-    let mut said = String::new();
-    for line in BufReader::new(stdout).lines() {
-        let line = line.map_err(|e| e.to_string())?;
-        if let Some(process) = line.strip_prefix("ready ").and_then(|process| process.parse().ok()) {
-            return Ok(process);
-        }
-        said.push_str(&line);
-        said.push('\n');
-    }
-    Err(format!("the broker could not be set up:\n{said}"))
 }

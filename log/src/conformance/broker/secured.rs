@@ -2,7 +2,7 @@
 
 use super::Broker;
 use crate::conformance::encrypted::{authority, sign};
-use crate::conformance::server::folder_of;
+use crate::conformance::shell::folder;
 use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ impl Secured {
     }
 
     fn try_start() -> Result<Self, Box<dyn Error>> {
-        let folder = folder_of("weir-kafka-keys")?;
+        let folder = folder("weir-kafka-keys")?;
         let (root, other_root) = (folder.join("root.crt"), folder.join("other.crt"));
         sign(&folder, &root)?;
         fs::write(&other_root, authority()?.1)?;

@@ -44,7 +44,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         let cjson = set(&call.run, |c| c.empty_is_list = is_object.map_or(c.empty_is_list, |is| !is));
         call.value(!cjson.empty_is_list)
     })?;
-    to.table.raw_set("cjson_depth", MAX_DEPTH)
+    to.put("cjson_depth", MAX_DEPTH)
 }
 
 /// Changes what the running function has set.
