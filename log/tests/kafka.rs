@@ -4,6 +4,7 @@
 mod kafka {
     mod altered;
     mod brokers;
+    mod compacted;
     mod nodes;
     mod outside;
     mod refused;
