@@ -22,6 +22,7 @@ mod opening;
 mod outbox;
 mod parts;
 mod pending;
+mod placing;
 mod read;
 mod relay;
 mod relayed;
@@ -275,7 +276,9 @@ impl Log for KafkaLog {
 
     async fn troubles(&self) -> Result<Vec<String>, LogError> {
         self.check_open()?;
-        relay::troubles(&*self.store).await
+        let mut troubles = relay::troubles(&*self.store).await?;
+        troubles.extend(self.shared.trouble());
+        Ok(troubles)
     }
 
     async fn close(&self) -> Result<(), LogError> {

@@ -5,6 +5,7 @@ mod kafka {
     mod altered;
     mod brokers;
     mod compacted;
+    mod guarded;
     mod nodes;
     mod outside;
     mod refused;

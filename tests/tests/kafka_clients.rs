@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use weir_log::conformance::broker::{Prefix, tool};
-use weir_tests::{Finished, Sandbox, finished};
+use weir_tests::{Finished, PATIENCE, Sandbox, eventually, finished};
 
 mod kafka_clients {
     use super::*;
@@ -82,5 +82,49 @@ mod kafka_clients {
             |prefix, topic| tool("org.apache.kafka.tools.consumer.ConsoleConsumer", prefix, topic, &shown),
         )
         .await;
+    }
+
+    #[tokio::test]
+    async fn partitions_that_are_added_get_what_functions_append_and_trigger_others_while_the_server_runs() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        for topic in ["orders", "receipts"] {
+            let mut alter = tool("org.apache.kafka.tools.TopicCommand").unwrap_or_else(|why| panic!("{why}"));
+            alter.args(["--bootstrap-server", prefix.brokers(), "--alter", "--partitions", "24"]);
+            alter.args(["--topic", &format!("{}_{topic}", prefix.name())]);
+            finished(alter, "").await.succeeded();
+        }
+        let added = async |topic: &str| {
+            let shown = project.weir(&["events", topic, "--json"]).await.succeeded();
+            let partitions: Vec<_> = shown.lines().iter().map(|e| e["partition"].as_u64()).collect();
+            partitions.iter().any(|p| *p >= Some(3)).then_some(()).ok_or(partitions)
+        };
+        let order = |key: usize| format!("{{\"key\":\"k{key}\",\"value\":{{\"amount\":2}}}}\n");
+        let orders: String = (0..50).map(order).collect();
+        eventually(PATIENCE, async || {
+            project.weir_with(&["append", "orders"], &orders).await.succeeded();
+            added("orders").await?;
+            project.weir(&["triggers", "wait"]).await.succeeded();
+            added("receipts").await
+        })
+        .await;
+        assert!(server.stop().await.success());
+    }
+
+    #[tokio::test]
+    async fn a_server_says_that_others_place_keys_otherwise_than_its_functions() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-q", "-P", "-b", prefix.brokers(), "-K:", "-t", &format!("{}_orders", prefix.name())]);
+        let orders: String = (0..50).map(|key| format!("k{key}:{{\"amount\":1}}\n")).collect();
+        finished(kcat, &orders).await.succeeded();
+        eventually(PATIENCE, async || {
+            let said = project.said_by(0);
+            let is_told = said.contains("weir.topics.orders.partitioner: crc32");
+            is_told.then_some(()).ok_or(said)
+        })
+        .await;
+        assert!(server.stop().await.success());
     }
 }

@@ -52,7 +52,9 @@ pub(super) fn open_producer(
 ) -> ThreadedProducer<DefaultProducerContext> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", prefix.brokers());
-    settings.iter().for_each(|(name, value)| drop(config.set(*name, *value)));
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
     config.create().expect("a producer")
 }
 

@@ -6,6 +6,7 @@
 
 use super::Relay;
 use super::transactor::Undelivered;
+use crate::kafka::error::Words;
 use crate::kafka::{notes, outbox};
 use crate::store::Store;
 use crate::{BoxError, CommitError, LogError};
@@ -71,8 +72,9 @@ enum Part {
 
 impl Refused {
     /// Takes note of why an event was not delivered; false: that may pass.
-    pub(super) fn note(&mut self, undelivered: &Undelivered) -> bool {
+    pub(super) fn note(&mut self, undelivered: &Undelivered, words: &Words) -> bool {
         let Undelivered { origin, at, error } = undelivered;
+        let why = words.explain(error);
         match error.rdkafka_error_code() {
             Some(
                 Code::UnknownTopicOrPartition
@@ -80,7 +82,7 @@ impl Refused {
                 | Code::TopicAuthorizationFailed
                 | Code::InvalidTopic,
             ) => {
-                self.topics.insert(at.topic, (Instant::now() + LEFT_ALONE, error.to_string()));
+                self.topics.insert(at.topic, (Instant::now() + LEFT_ALONE, why));
             }
             Some(
                 Code::MessageSizeTooLarge
@@ -89,7 +91,7 @@ impl Refused {
                 | Code::PolicyViolation,
             ) => {
                 if self.singly {
-                    self.events.insert(*origin, error.to_string());
+                    self.events.insert(*origin, why);
                 }
                 self.singly = true;
             }

@@ -82,12 +82,18 @@ impl Session {
                 self.unsure = None;
             }
             let undelivered = error.downcast_ref::<Undelivered>();
-            if undelivered.is_some_and(|undelivered| self.refused.note(undelivered)) {
+            if undelivered
+                .is_some_and(|undelivered| self.refused.note(undelivered, &self.relay.clients.words))
+            {
                 // without it, or so that its own error is told
                 continue;
             }
-            let words = error.to_string();
+            let words = match error.downcast_ref::<KafkaError>() {
+                Some(error) => self.relay.clients.words.explain(error),
+                None => error.to_string(),
+            };
             if self.told.as_ref() != Some(&words) {
+                self.relay.shared.hold_up(Some(&words));
                 tracing::warn!(error = words, "what is committed does not reach Kafka; trying again");
                 self.told = Some(words);
             }
@@ -112,6 +118,7 @@ impl Session {
             let arrived = self.produce(&transactor, &batch)?;
             let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
             if self.told.take().is_some() {
+                self.relay.shared.hold_up(None);
                 tracing::info!("what is committed reaches Kafka again");
             }
             next = batch.end;
