@@ -30,6 +30,7 @@ mod moving;
 mod open;
 mod pages;
 mod postgres;
+mod refused;
 mod resolve;
 mod scan;
 mod sqlite;
@@ -54,6 +55,7 @@ pub use moving::{
 pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
 pub use postgres::{ConnString, PostgresOptions, Surroundings};
+pub use refused::{RefusedEvent, refused_events};
 pub use resolve::resolve;
 pub use sqlite::{Backup, SqliteOptions, backup};
 pub use topic::{TopicInfo, TopicSpec};

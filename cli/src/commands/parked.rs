@@ -22,14 +22,14 @@ pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow
         }
         Parked::Redrive(which) => {
             let events = chosen(api, &which).await?;
-            each(api, &events, "redrive", json).await?;
+            each(api, "parked", &events, "redrive", json).await?;
         }
         Parked::Skip(which) => {
             let events = chosen(api, &which).await?;
             let question =
                 format!("Drop {} parked events? Their functions will not run on them.", events.len());
             terminal::confirm(&question, which.yes)?;
-            each(api, &events, "skip", json).await?;
+            each(api, "parked", &events, "skip", json).await?;
         }
         Parked::Edit { id, value } => edit(api, &id, &value, json).await?,
     }
@@ -48,10 +48,17 @@ async fn edit(api: &Api, id: &str, value: &str, json: bool) -> anyhow::Result<()
     Ok(())
 }
 
-async fn each(api: &Api, events: &[Value], act: &str, json: bool) -> anyhow::Result<()> {
+/// Does something with each of the events that the API lists under `list`.
+pub(super) async fn each(
+    api: &Api,
+    list: &str,
+    events: &[Value],
+    act: &str,
+    json: bool,
+) -> anyhow::Result<()> {
     for event in events {
         let id = event["id"].as_str().unwrap_or_default();
-        let path = format!("/v1/parked/{}/{act}", encode(id));
+        let path = format!("/v1/{list}/{}/{act}", encode(id));
         output::thing(&api.call(Method::POST, &path, None).await?, json);
     }
     Ok(())
@@ -73,10 +80,20 @@ async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
 
 async fn select(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
     let texts = [("topic", &which.topic), ("function", &which.function), ("key", &which.key)];
+    query(api, "parked", &texts, &which.ids).await
+}
+
+/// The events that the API lists under `list`, those that match and are named; all if none is named.
+pub(super) async fn query(
+    api: &Api,
+    list: &str,
+    texts: &[(&str, &Option<String>)],
+    ids: &[String],
+) -> anyhow::Result<Vec<Value>> {
     let query: Vec<_> =
-        texts.into_iter().filter_map(|(n, t)| Some(format!("{n}={}", encode(t.as_ref()?)))).collect();
-    let all = api.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+        texts.iter().filter_map(|(n, t)| Some(format!("{n}={}", encode(t.as_ref()?)))).collect();
+    let all = api.get(&format!("/v1/{list}?{}", query.join("&"))).await?;
     let all = all.as_array().cloned().unwrap_or_default();
-    let is_named = |event: &Value| which.ids.is_empty() || which.ids.iter().any(|id| event["id"] == **id);
+    let is_named = |event: &Value| ids.is_empty() || ids.iter().any(|id| event["id"] == **id);
     Ok(all.into_iter().filter(is_named).collect())
 }

@@ -64,9 +64,6 @@ impl Session {
 
     /// Relays until it is told to stop, or the lease has gone to another.
     pub(super) fn run(mut self) {
-        if let Err(error) = self.relay.handle.block_on(self.relay.send_again()) {
-            tracing::warn!(error, "what Kafka had refused is not sent again before the next start");
-        }
         loop {
             let Err(error) = self.relay_all() else {
                 if self.stop.is_cancelled() {
@@ -204,6 +201,9 @@ impl Session {
         for (number, row) in &batch.rows {
             for (index, event) in row.events.iter().enumerate() {
                 let (at, origin) = (event.meta.at, (*number, index));
+                if row.is_again {
+                    self.refused.insist(*number, at);
+                }
                 let topic = self.topic(at)?;
                 if let Some(why) = self.refused.why(origin, at) {
                     let topic = topic.spec.name.to_string();
