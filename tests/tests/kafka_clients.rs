@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use weir_log::conformance::broker::{Prefix, tool};
-use weir_tests::{Finished, PATIENCE, Sandbox, eventually, finished};
+use weir_tests::{Finished, PATIENCE, Sandbox, eventually, finished, repository};
 
 mod kafka_clients {
     use super::*;
@@ -82,6 +82,42 @@ mod kafka_clients {
             |prefix, topic| tool("org.apache.kafka.tools.consumer.ConsoleConsumer", prefix, topic, &shown),
         )
         .await;
+    }
+
+    /// The guide's producer in Java, as a file, for this broker and this topic.
+    fn java(project: &Sandbox, prefix: &Prefix) -> String {
+        let page = repository().join("docs/guide/kafka.md");
+        let page = std::fs::read_to_string(page).expect("the page is there");
+        let (_, rest) = page.split_once("```java\n").expect("it has a block in Java");
+        let (block, _) = rest.split_once("```").expect("the block ends");
+        let here = block.replace("localhost:9092", prefix.brokers());
+        let here = here.replace("shop_orders", &format!("{}_orders", prefix.name()));
+        assert_eq!(
+            here.matches(prefix.name()).count() + here.matches(prefix.brokers()).count(),
+            2,
+            "{block}"
+        );
+        let class = format!(
+            "import java.util.Map; import org.apache.kafka.clients.producer.*;\n\
+             import org.apache.kafka.common.serialization.StringSerializer;\n\
+             class Main {{ public static void main(String[] arguments) throws Exception {{\n{here}}} }}"
+        );
+        project.write("Main.java", &class);
+        project.project().join("Main.java").to_str().expect("it is text").to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_producer_in_java_of_the_guide_places_keys_as_weir_does() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        // a class in a file runs as it is
+        let producer = tool(&java(&project, &prefix)).unwrap_or_else(|why| panic!("{why}"));
+        finished(producer, "").await.succeeded();
+        project.weir(&["append", "orders", "--key", "42", r#"{"amount":1}"#]).await.succeeded();
+        let events = project.weir(&["events", "orders", "--key", "42", "--json"]).await.succeeded().lines();
+        assert_eq!((events.len(), &events[0]["value"]["item"]), (2, &serde_json::json!("tea")));
+        assert_eq!(events[0]["partition"], events[1]["partition"]);
+        assert!(server.stop().await.success());
     }
 
     #[tokio::test]

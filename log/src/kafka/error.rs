@@ -93,7 +93,10 @@ impl Words {
                 )
             }
             RDKafkaErrorCode::GroupAuthorizationFailed => {
-                format!("the user needs the right Read on the group {prefix}___relay")
+                format!(
+                    "the user needs the right Read on groups that begin with {prefix}___, and Read, Describe and Delete \
+                     on those that begin with consumerGroup"
+                )
             }
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
                 format!("the user needs the rights Describe and Write on the transactional id {prefix}-relay")
@@ -186,7 +189,7 @@ mod tests {
         let words = Words::new("shop");
         for (code, right) in [
             (RDKafkaErrorCode::TopicAuthorizationFailed, "topics that begin with shop_"),
-            (RDKafkaErrorCode::GroupAuthorizationFailed, "group shop___relay"),
+            (RDKafkaErrorCode::GroupAuthorizationFailed, "groups that begin with shop___"),
             (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, "id shop-relay"),
             (RDKafkaErrorCode::ClusterAuthorizationFailed, "IdempotentWrite"),
             (RDKafkaErrorCode::UnsupportedFeature, "too old"),
