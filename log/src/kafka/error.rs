@@ -106,7 +106,8 @@ impl Words {
                  IdempotentWrite on the cluster"
             ),
             RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature => {
-                "these brokers are too old for it: use newer ones".to_owned()
+                "these brokers are too old for it: Weir wants transactions, and has been tried with Kafka 2.4 and 4.1"
+                    .to_owned()
             }
             _ => return None,
         })
