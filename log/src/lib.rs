@@ -133,7 +133,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Creates a topic. The same spec again returns what is there (a new retention is taken over).
     ///
     /// # Errors
-    /// `AlreadyExists` if it has another number of partitions or another partitioner.
+    /// `AlreadyExists` if it has another number of partitions or, unless [`Capabilities::takes_partitioner`], another partitioner.
     async fn create_topic(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError>;
 
     /// Every topic, by name, with the earliest kept offset and the tail of each partition (the first offset that

@@ -13,15 +13,19 @@ mod kafka_clients {
     /// In the order of each key, keys in the order of their names.
     const RECEIPTS: [&str; 3] = [r#"ada:{"sum":1}"#, r#"ada:{"sum":4}"#, r#"grace:{"sum":2}"#];
 
+    fn config(partitioner: &str) -> String {
+        format!(
+            "appName: shop\ntopics: [orders, receipts]\nevents: {{orders: {{APPEND: [on_order]}}}}\n\
+             weir: {{topics: {{orders: {{partitions: 3, partitioner: {partitioner}}}, receipts: {{partitions: 3}}}}}}\n"
+        )
+    }
+
     /// A server whose function adds up what each key has ordered, and where its topics are in Kafka.
     fn project() -> (Sandbox, Arc<Prefix>) {
         let prefix = Arc::new(Prefix::fresh());
         let project = Sandbox::builder()
             .log(LogPlace::Topics(prefix.clone()))
-            .config(
-                "appName: shop\ntopics: [orders, receipts]\nevents: {orders: {APPEND: [on_order]}}\n\
-                 weir: {topics: {orders: {partitions: 3}, receipts: {partitions: 3}}}\n",
-            )
+            .config(&config("murmur2"))
             .file("app/gateway.lua", "return {}")
             .file(
                 "app/on_order.lua",
@@ -148,7 +152,7 @@ mod kafka_clients {
     }
 
     #[tokio::test]
-    async fn a_server_says_that_others_place_keys_otherwise_than_its_functions() {
+    async fn a_server_says_that_others_place_keys_otherwise_and_takes_their_partitioner_over() {
         let (project, prefix) = project();
         let server = project.dev().await;
         let mut kcat = Command::new("kcat");
@@ -161,6 +165,17 @@ mod kafka_clients {
             is_told.then_some(()).ok_or(said)
         })
         .await;
+        assert!(server.stop().await.success());
+        project.write("config/application.yml", &config("crc32"));
+        let server = project.dev().await;
+        let keys = ["k1", "k2", "k3", "k4", "k5"];
+        for key in keys {
+            project.weir(&["append", "orders", "--key", key, r#"{"amount":1}"#]).await.succeeded();
+            let events =
+                project.weir(&["events", "orders", "--key", key, "--json"]).await.succeeded().lines();
+            let partitions: Vec<_> = events.iter().map(|event| event["partition"].as_u64()).collect();
+            assert_eq!(partitions, [partitions[0]; 2], "{key}");
+        }
         assert!(server.stop().await.success());
     }
 }

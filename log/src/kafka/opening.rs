@@ -228,6 +228,7 @@ fn capabilities(clients: &Clients, store: &dyn Store) -> Capabilities {
         dense: false,
         atomic_visibility: false,
         counts_bytes: false,
+        takes_partitioner: true,
         shared: stored.shared,
         tells_within: stored.tells_within.map(|within| within.max(TELLS_WITHIN)),
         writer: stored.writer,
