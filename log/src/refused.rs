@@ -5,8 +5,8 @@ use crate::{Log, LogError, all_rows};
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use weir_schema::{
-    At, Headers, Millis, Offset, Op, Read, Record, Records, RecordsBuilder, Stamp, StateKey, StateRange,
-    TableName, TopicId, Transaction, Versioned, Write,
+    At, Headers, Millis, Offset, Op, Read, Records, RecordsBuilder, Stamp, StateKey, StateRange, TableName,
+    TopicId, Transaction, Versioned, Write,
 };
 
 /// The table.
@@ -96,7 +96,7 @@ enum Part {
 
 /// The row of an event of `topic`, committed at `time`, that was refused for a reason.
 #[cfg(feature = "kafka")]
-pub(crate) fn row(topic: &str, event: &Record<'_>, time: Millis, why: &str) -> Op {
+pub(crate) fn row(topic: &str, event: &weir_schema::Record<'_>, time: Millis, why: &str) -> Op {
     let row = Row {
         why: why.to_owned(),
         topic: topic.to_owned(),
