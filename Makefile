@@ -4,7 +4,7 @@
 .PHONY: help run test fmt lint bench bench-large bench-kafka bench-peers soak install require
 
 EXAMPLE ?= hello
-# Logs that the tests run on: sqlite, postgres, kafka (needs Java, Maven and kcat). What is not named is left out, and said so.
+# Logs that the tests run on: sqlite, postgres, kafka (needs a JDK, Maven and kcat). What is not named is left out, and said so.
 export REQUIRE_BACKENDS ?= sqlite,postgres,kafka
 LEFT_OUT = $(strip $(foreach backend,postgres kafka,$(if $(findstring $(backend),$(REQUIRE_BACKENDS)),,$(backend))))
 CARGO ?= cargo

@@ -104,6 +104,15 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: Option<Parked>,
     },
+    /// Events that are committed and that Kafka does not take: their topic is gone, takes less, or is forbidden
+    ///
+    /// They are set aside so that others do not wait. Mend what `weir refused` says (make the topic, give the right, raise
+    /// max.message.bytes), then `weir refused retry --all` sends them again, behind what was committed since; or give them
+    /// up with `weir refused drop`.
+    Refused {
+        #[command(subcommand)]
+        action: Option<Refused>,
+    },
     /// Run a range of a topic through a function again; without a mode it explains the three, with counts
     Replay(Replay),
     Copy(Copy),
@@ -398,6 +407,31 @@ pub(crate) enum Parked {
     },
     /// Drop events, with an audit row
     Skip(Selection),
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct RefusedSelection {
+    /// Ids, as `weir refused` shows them
+    pub(crate) ids: Vec<String>,
+    /// Those of this topic
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Refused {
+    /// List refused events, and why they were refused
+    List(RefusedSelection),
+    /// Send events again, in their order; ends at the first that is refused once more
+    Retry(RefusedSelection),
+    /// Give events up, for good
+    Drop(RefusedSelection),
 }
 
 #[derive(Subcommand, Debug)]

@@ -12,6 +12,7 @@ mod import;
 mod init;
 mod migrate;
 mod parked;
+mod refused;
 mod replay;
 mod state;
 mod status;
@@ -89,6 +90,7 @@ async fn dispatch(global: &Global, api: &Api, command: Command) -> anyhow::Resul
         }
         Command::Triggers { action } => triggers::run(api, action, json).await?,
         Command::Parked { action } => parked::run(api, action, json).await?,
+        Command::Refused { action } => refused::run(api, action, json).await?,
         Command::Replay(replay) => return replay::run(api, &replay, json).await,
         Command::State { action } => state::run(api, action, json).await?,
         Command::Init(_)

@@ -191,7 +191,7 @@ pub const KEYS: &[Key] = &[
         "weir.topics.*.partitioner",
         "`murmur2` or `crc32`",
         Value("murmur2"),
-        "How a key finds its partition: as Kafka's Java clients, or as librdkafka (and so Spacer). Fixed when the topic is created",
+        "How a key finds its partition: as Kafka's Java clients, or as librdkafka (and so Spacer). Fixed when the topic is created, but in Kafka",
         "crc32",
     ),
     // Triggers.

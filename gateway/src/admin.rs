@@ -8,6 +8,7 @@ mod functions;
 mod health;
 mod ingest;
 mod parked;
+mod refused;
 mod replays;
 mod state;
 mod topics;
@@ -86,6 +87,7 @@ pub fn router(admin: Admin) -> Router {
         .merge(state::routes(admin.settings.body))
         .merge(triggers::routes())
         .merge(parked::routes(admin.settings.body))
+        .merge(refused::routes())
         .merge(replays::routes())
         .layer(middleware::from_fn_with_state(admin.clone(), authorize));
     let probes = Router::new().route("/healthz", get(health::live)).route("/readyz", get(health::ready));

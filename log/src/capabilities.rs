@@ -18,6 +18,9 @@ pub struct Capabilities {
     pub atomic_visibility: bool,
     /// Whether [`TopicInfo::bytes`](crate::TopicInfo::bytes) is known.
     pub counts_bytes: bool,
+    /// Whether [`Log::create_topic`](crate::Log::create_topic) gives a topic another partitioner: others place keys too, and how they
+    /// do may be found out late.
+    pub takes_partitioner: bool,
     /// Whether other processes may write the same log while this one has it open.
     pub shared: bool,
     /// How long news may take at most to come to [`Log::watch`](crate::Log::watch) while the storage answers, because the

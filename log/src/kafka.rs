@@ -22,6 +22,7 @@ mod opening;
 mod outbox;
 mod parts;
 mod pending;
+mod placing;
 mod read;
 mod relay;
 mod relayed;
@@ -275,7 +276,9 @@ impl Log for KafkaLog {
 
     async fn troubles(&self) -> Result<Vec<String>, LogError> {
         self.check_open()?;
-        relay::troubles(&*self.store).await
+        let mut troubles = relay::troubles(&*self.store).await?;
+        troubles.extend(self.shared.trouble());
+        Ok(troubles)
     }
 
     async fn close(&self) -> Result<(), LogError> {
@@ -313,12 +316,24 @@ impl Drop for KafkaLog {
 }
 
 impl KafkaLog {
+    /// Takes another partitioner over, as that of a topic that has all else in common with `wanted`.
+    async fn take_partitioner(&self, known: &TopicInfo, wanted: &TopicSpec) -> Result<(), LogError> {
+        let placed = TopicSpec { partitioner: wanted.partitioner, ..known.spec.clone() };
+        crate::topic::check_same(&placed, wanted)?;
+        if placed == known.spec {
+            return Ok(());
+        }
+        let (topic, partitioner) = (&placed.name, crate::topic::partitioner_name(placed.partitioner));
+        tracing::info!(%topic, partitioner, "what functions append is placed otherwise from now on");
+        self.store.alter(known.id, &placed).await
+    }
+
     /// Makes a topic, in Kafka and then in the store.
     async fn create(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError> {
         let name = self.shared.mirror.name_of(&spec.name);
         let known = self.store.topics().await?.into_iter().find(|info| info.spec.name == spec.name);
         if let Some(known) = &known {
-            crate::topic::check_same(&known.spec, spec)?;
+            self.take_partitioner(known, spec).await?;
         }
         let named = name.clone();
         let there = self.work(move |parts| parts.partitions(&named)).await?;

@@ -30,6 +30,7 @@ mod moving;
 mod open;
 mod pages;
 mod postgres;
+mod refused;
 mod resolve;
 mod scan;
 mod sqlite;
@@ -54,6 +55,7 @@ pub use moving::{
 pub use open::{Driver, LogConfig, open, schema_state};
 pub use pages::all_rows;
 pub use postgres::{ConnString, PostgresOptions, Surroundings};
+pub use refused::{RefusedEvent, refused_events};
 pub use resolve::resolve;
 pub use sqlite::{Backup, SqliteOptions, backup};
 pub use topic::{TopicInfo, TopicSpec};
@@ -131,7 +133,7 @@ pub trait Log: Send + Sync + std::fmt::Debug + 'static {
     /// Creates a topic. The same spec again returns what is there (a new retention is taken over).
     ///
     /// # Errors
-    /// `AlreadyExists` if it has another number of partitions or another partitioner.
+    /// `AlreadyExists` if it has another number of partitions or, unless [`Capabilities::takes_partitioner`], another partitioner.
     async fn create_topic(&self, spec: &TopicSpec) -> Result<TopicInfo, LogError>;
 
     /// Every topic, by name, with the earliest kept offset and the tail of each partition (the first offset that

@@ -52,6 +52,7 @@ impl MemoryLog {
             dense: true,
             atomic_visibility: true,
             counts_bytes: true,
+            takes_partitioner: false,
             shared: false,
             tells_within: Some(Duration::ZERO),
             writer: WriterId(1),

@@ -377,4 +377,13 @@ impl crate::store::Store for PostgresLog {
             move |mut client: Client| async move { topics::grow(&mut client, topic, partitions).await };
         self.run("add partitions to a topic of", work).await
     }
+
+    async fn alter(&self, topic: weir_schema::TopicId, spec: &TopicSpec) -> Result<(), LogError> {
+        let spec = spec.clone();
+        let work = move |client: Client| {
+            let spec = spec.clone();
+            async move { topics::put(&client, topic, &spec).await }
+        };
+        self.run("change a topic of", work).await
+    }
 }

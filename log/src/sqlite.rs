@@ -236,6 +236,7 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         dense: true,
         atomic_visibility: true,
         counts_bytes: true,
+        takes_partitioner: false,
         shared: true,
         tells_within: Some(keeping::LOOK),
         writer,
@@ -371,5 +372,11 @@ impl crate::store::Store for SqliteLog {
     async fn grow(&self, topic: weir_schema::TopicId, partitions: u32) -> Result<(), LogError> {
         let work = move |c: &Connection| Ok(topics::grow(c, topic, partitions)?);
         self.shared.change("add partitions to a topic of", work, |()| ()).await
+    }
+
+    async fn alter(&self, topic: weir_schema::TopicId, spec: &TopicSpec) -> Result<(), LogError> {
+        let spec = spec.clone();
+        let work = move |c: &Connection| Ok(topics::put(c, topic, &spec)?);
+        self.shared.change("change a topic of", work, |()| ()).await
     }
 }

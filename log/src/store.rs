@@ -2,7 +2,7 @@
 
 use crate::postgres::PostgresLog;
 use crate::sqlite::SqliteLog;
-use crate::{Driver, Log, LogConfig, LogError};
+use crate::{Driver, Log, LogConfig, LogError, TopicSpec};
 use std::sync::Arc;
 use weir_schema::{At, GroupName, Offset, TopicId};
 
@@ -14,6 +14,9 @@ pub(crate) trait Store: Log {
 
     /// Gives a topic so many partitions, if it has fewer.
     async fn grow(&self, topic: TopicId, partitions: u32) -> Result<(), LogError>;
+
+    /// Makes a topic what `spec` says. Its partitions stay as many as they are.
+    async fn alter(&self, topic: TopicId, spec: &TopicSpec) -> Result<(), LogError>;
 }
 
 /// Opens a store.

@@ -12,7 +12,7 @@ pub struct TopicSpec {
     pub name: TopicName,
     /// How many partitions, at least 1. Fixed at creation.
     pub partitions: u32,
-    /// How keys are placed. Fixed at creation.
+    /// How keys are placed. Fixed at creation, unless [`Capabilities::takes_partitioner`](crate::Capabilities::takes_partitioner).
     pub partitioner: Partitioner,
     /// How long events are kept; none: for good.
     pub retention: Option<Duration>,

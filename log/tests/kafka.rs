@@ -4,6 +4,8 @@
 mod kafka {
     mod altered;
     mod brokers;
+    mod compacted;
+    mod guarded;
     mod nodes;
     mod opened;
     mod outside;

@@ -191,15 +191,26 @@ impl Session {
         Ok(())
     }
 
-    /// A declared topic.
+    /// A declared topic, with the partitions that it has now.
     ///
     /// # Errors
     /// The text says which line to add where.
     pub fn topic(&self, name: &str) -> Result<TopicRef, String> {
         let topics = self.topics.read().unwrap_or_else(PoisonError::into_inner);
-        topics.get(name).cloned().ok_or_else(|| {
+        let topic = topics.get(name).cloned().ok_or_else(|| {
             format!("topic {name:?} is not declared: add it to `topics: [{name}]` in config/application.yml")
-        })
+        })?;
+        drop(topics);
+        Ok(self.grown(topic))
+    }
+
+    /// The topic with the partitions that were added since the log was asked: it tells their tails.
+    fn grown(&self, mut topic: TopicRef) -> TopicRef {
+        let hints = self.hints.borrow();
+        while hints.tails.contains_key(&At { topic: topic.id, partition: topic.partitions }) {
+            topic.partitions += 1;
+        }
+        topic
     }
 
     /// The names of the declared topics.

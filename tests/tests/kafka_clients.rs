@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use weir_log::conformance::broker::{Prefix, tool};
-use weir_tests::{Finished, Sandbox, finished};
+use weir_tests::{Finished, PATIENCE, Sandbox, eventually, finished, repository};
 
 mod kafka_clients {
     use super::*;
@@ -13,15 +13,19 @@ mod kafka_clients {
     /// In the order of each key, keys in the order of their names.
     const RECEIPTS: [&str; 3] = [r#"ada:{"sum":1}"#, r#"ada:{"sum":4}"#, r#"grace:{"sum":2}"#];
 
+    fn config(partitioner: &str) -> String {
+        format!(
+            "appName: shop\ntopics: [orders, receipts]\nevents: {{orders: {{APPEND: [on_order]}}}}\n\
+             weir: {{topics: {{orders: {{partitions: 3, partitioner: {partitioner}}}, receipts: {{partitions: 3}}}}}}\n"
+        )
+    }
+
     /// A server whose function adds up what each key has ordered, and where its topics are in Kafka.
     fn project() -> (Sandbox, Arc<Prefix>) {
         let prefix = Arc::new(Prefix::fresh());
         let project = Sandbox::builder()
             .log(LogPlace::Topics(prefix.clone()))
-            .config(
-                "appName: shop\ntopics: [orders, receipts]\nevents: {orders: {APPEND: [on_order]}}\n\
-                 weir: {topics: {orders: {partitions: 3}, receipts: {partitions: 3}}}\n",
-            )
+            .config(&config("murmur2"))
             .file("app/gateway.lua", "return {}")
             .file(
                 "app/on_order.lua",
@@ -82,5 +86,96 @@ mod kafka_clients {
             |prefix, topic| tool("org.apache.kafka.tools.consumer.ConsoleConsumer", prefix, topic, &shown),
         )
         .await;
+    }
+
+    /// The guide's producer in Java, as a file, for this broker and this topic.
+    fn java(project: &Sandbox, prefix: &Prefix) -> String {
+        let page = repository().join("docs/guide/kafka.md");
+        let page = std::fs::read_to_string(page).expect("the page is there");
+        let (_, rest) = page.split_once("```java\n").expect("it has a block in Java");
+        let (block, _) = rest.split_once("```").expect("the block ends");
+        let here = block.replace("localhost:9092", prefix.brokers());
+        let here = here.replace("shop_orders", &format!("{}_orders", prefix.name()));
+        assert_eq!(
+            here.matches(prefix.name()).count() + here.matches(prefix.brokers()).count(),
+            2,
+            "{block}"
+        );
+        let class = format!(
+            "import java.util.Map; import org.apache.kafka.clients.producer.*;\n\
+             import org.apache.kafka.common.serialization.StringSerializer;\n\
+             class Main {{ public static void main(String[] arguments) throws Exception {{\n{here}}} }}"
+        );
+        project.write("Main.java", &class);
+        project.project().join("Main.java").to_str().expect("it is text").to_owned()
+    }
+
+    #[tokio::test]
+    async fn the_producer_in_java_of_the_guide_places_keys_as_weir_does() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        // a class in a file runs as it is
+        let producer = tool(&java(&project, &prefix)).unwrap_or_else(|why| panic!("{why}"));
+        finished(producer, "").await.succeeded();
+        project.weir(&["append", "orders", "--key", "42", r#"{"amount":1}"#]).await.succeeded();
+        let events = project.weir(&["events", "orders", "--key", "42", "--json"]).await.succeeded().lines();
+        assert_eq!((events.len(), &events[0]["value"]["item"]), (2, &serde_json::json!("tea")));
+        assert_eq!(events[0]["partition"], events[1]["partition"]);
+        assert!(server.stop().await.success());
+    }
+
+    #[tokio::test]
+    async fn partitions_that_are_added_get_what_functions_append_and_trigger_others_while_the_server_runs() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        for topic in ["orders", "receipts"] {
+            let mut alter = tool("org.apache.kafka.tools.TopicCommand").unwrap_or_else(|why| panic!("{why}"));
+            alter.args(["--bootstrap-server", prefix.brokers(), "--alter", "--partitions", "24"]);
+            alter.args(["--topic", &format!("{}_{topic}", prefix.name())]);
+            finished(alter, "").await.succeeded();
+        }
+        let added = async |topic: &str| {
+            let shown = project.weir(&["events", topic, "--json"]).await.succeeded();
+            let partitions: Vec<_> = shown.lines().iter().map(|e| e["partition"].as_u64()).collect();
+            partitions.iter().any(|p| *p >= Some(3)).then_some(()).ok_or(partitions)
+        };
+        let order = |key: usize| format!("{{\"key\":\"k{key}\",\"value\":{{\"amount\":2}}}}\n");
+        let orders: String = (0..50).map(order).collect();
+        eventually(PATIENCE, async || {
+            project.weir_with(&["append", "orders"], &orders).await.succeeded();
+            added("orders").await?;
+            project.weir(&["triggers", "wait"]).await.succeeded();
+            added("receipts").await
+        })
+        .await;
+        assert!(server.stop().await.success());
+    }
+
+    #[tokio::test]
+    async fn a_server_says_that_others_place_keys_otherwise_and_takes_their_partitioner_over() {
+        let (project, prefix) = project();
+        let server = project.dev().await;
+        let mut kcat = Command::new("kcat");
+        kcat.args(["-q", "-P", "-b", prefix.brokers(), "-K:", "-t", &format!("{}_orders", prefix.name())]);
+        let orders: String = (0..50).map(|key| format!("k{key}:{{\"amount\":1}}\n")).collect();
+        finished(kcat, &orders).await.succeeded();
+        eventually(PATIENCE, async || {
+            let said = project.said_by(0);
+            let is_told = said.contains("weir.topics.orders.partitioner: crc32");
+            is_told.then_some(()).ok_or(said)
+        })
+        .await;
+        assert!(server.stop().await.success());
+        project.write("config/application.yml", &config("crc32"));
+        let server = project.dev().await;
+        let keys = ["k1", "k2", "k3", "k4", "k5"];
+        for key in keys {
+            project.weir(&["append", "orders", "--key", key, r#"{"amount":1}"#]).await.succeeded();
+            let events =
+                project.weir(&["events", "orders", "--key", key, "--json"]).await.succeeded().lines();
+            let partitions: Vec<_> = events.iter().map(|event| event["partition"].as_u64()).collect();
+            assert_eq!(partitions, [partitions[0]; 2], "{key}");
+        }
+        assert!(server.stop().await.success());
     }
 }

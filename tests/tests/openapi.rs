@@ -159,6 +159,9 @@ async fn triggers_and_parked(api: &mut Checker<'_>) {
     api.call(Method::POST, "/v1/parked/{id}/skip", &format!("/v1/parked/{}/skip", ids[1]), None).await;
     let value = Some(r#"{"sku":"c"}"#);
     api.call(Method::PUT, "/v1/parked/{id}/value", &format!("/v1/parked/{}/value", ids[2]), value).await;
+    api.call(Method::GET, "/v1/refused", "/v1/refused?topic=orders", None).await;
+    api.call(Method::POST, "/v1/refused/{id}/retry", "/v1/refused/none/retry", None).await;
+    api.call(Method::POST, "/v1/refused/{id}/drop", "/v1/refused/none/drop", None).await;
     let trigger = "/v1/triggers/{topic}/{function}";
     api.call(Method::POST, &format!("{trigger}/pause"), "/v1/triggers/orders/on_order/pause", None).await;
     api.call(Method::POST, &format!("{trigger}/resume"), "/v1/triggers/orders/on_order/resume", None).await;

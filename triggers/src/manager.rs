@@ -455,16 +455,20 @@ impl Triggers {
         let now = self.inner.session.clock().now();
         for (at, position) in positions {
             let Some(tail) = topic.tail.get(at.partition as usize) else { continue };
-            let behind = tail.0.saturating_sub(position.0);
-            status.lag += behind;
-            if behind == 0 {
+            if position >= tail {
                 continue;
             }
             let limit = ReadLimit { events: 1, bytes: 1 };
-            if let Ok(records) = self.inner.session.log().read(*at, *position, limit).await {
-                let waited = records.get(0).map_or(Duration::ZERO, |r| now.since(r.meta.time));
-                status.lag_seconds = status.lag_seconds.max(waited.as_secs_f64());
-            }
+            let from = match self.inner.session.log().read(*at, *position, limit).await {
+                Ok(next) => next.get(0).map_or(*tail, |next| {
+                    let waited = now.since(next.meta.time).as_secs_f64();
+                    status.lag_seconds = status.lag_seconds.max(waited);
+                    next.meta.offset
+                }),
+                Err(_) => *position,
+            };
+            // a gap before the next event is nothing to be handled
+            status.lag += tail.0.saturating_sub(from.0);
         }
         Ok(())
     }

@@ -15,6 +15,8 @@ const COLUMNS: [&str; 8] =
 /// What can be done to each of many: as the API calls it, and what then has been done to it.
 const REDRIVE: [&str; 2] = ["redrive", "redriven"];
 const SKIP: [&str; 2] = ["skip", "skipped"];
+/// What the API answers where there is no such event any more.
+const GONE: [&str; 2] = ["not_parked", "not_found"];
 
 pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow::Result<()> {
     match action.unwrap_or_else(|| Parked::List(Selection::default())) {
@@ -27,14 +29,14 @@ pub(super) async fn run(api: &Api, action: Option<Parked>, json: bool) -> anyhow
         }
         Parked::Redrive(which) => {
             let events = chosen(api, &which).await?;
-            each(api, &events, REDRIVE, json).await?;
+            each(api, "parked", &events, REDRIVE, json).await?;
         }
         Parked::Skip(which) => {
             let events = chosen(api, &which).await?;
             let question =
                 format!("Drop {} parked events? Their functions will not run on them.", events.len());
             terminal::confirm(&question, which.yes)?;
-            each(api, &events, SKIP, json).await?;
+            each(api, "parked", &events, SKIP, json).await?;
         }
         Parked::Edit { id, value } => edit(api, &id, &value, json).await?,
     }
@@ -53,14 +55,21 @@ async fn edit(api: &Api, id: &str, value: &str, json: bool) -> anyhow::Result<()
     Ok(())
 }
 
-/// Acts on each event. One that waited behind another may have gone on by itself since they were listed.
-async fn each(api: &Api, events: &[Value], [act, done]: [&str; 2], json: bool) -> anyhow::Result<()> {
+/// Acts on each of the events that the API lists under `list`. One that waited behind another may have gone on by itself
+/// since they were listed.
+pub(super) async fn each(
+    api: &Api,
+    list: &str,
+    events: &[Value],
+    [act, done]: [&str; 2],
+    json: bool,
+) -> anyhow::Result<()> {
     let mut gone = 0;
     for event in events {
         let id = event["id"].as_str().unwrap_or_default();
-        let path = format!("/v1/parked/{}/{act}", encode(id));
+        let path = format!("/v1/{list}/{}/{act}", encode(id));
         let reply = api.send(Method::POST, &path, "application/json", Bytes::new()).await?;
-        if reply.has_code("not_parked") {
+        if GONE.iter().any(|code| reply.has_code(code)) {
             gone += 1;
             output::thing(&json!({ "gone": id }), json);
         } else {
@@ -93,10 +102,20 @@ async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
 
 async fn select(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
     let texts = [("topic", &which.topic), ("function", &which.function), ("key", &which.key)];
+    query(api, "parked", &texts, &which.ids).await
+}
+
+/// The events that the API lists under `list`, those that match and are named; all if none is named.
+pub(super) async fn query(
+    api: &Api,
+    list: &str,
+    texts: &[(&str, &Option<String>)],
+    ids: &[String],
+) -> anyhow::Result<Vec<Value>> {
     let query: Vec<_> =
-        texts.into_iter().filter_map(|(n, t)| Some(format!("{n}={}", encode(t.as_ref()?)))).collect();
-    let all = api.get(&format!("/v1/parked?{}", query.join("&"))).await?;
+        texts.iter().filter_map(|(n, t)| Some(format!("{n}={}", encode(t.as_ref()?)))).collect();
+    let all = api.get(&format!("/v1/{list}?{}", query.join("&"))).await?;
     let all = all.as_array().cloned().unwrap_or_default();
-    let is_named = |event: &Value| which.ids.is_empty() || which.ids.iter().any(|id| event["id"] == **id);
+    let is_named = |event: &Value| ids.is_empty() || ids.iter().any(|id| event["id"] == **id);
     Ok(all.into_iter().filter(is_named).collect())
 }

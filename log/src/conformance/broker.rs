@@ -1,9 +1,11 @@
 //! The Kafka brokers of the tests: of their own in temporary folders, or those that `WEIR_TEST_KAFKA` names.
 
+mod guarded;
 mod process;
 mod programs;
 mod secured;
 
+pub use guarded::Guarded;
 pub use programs::tool;
 pub use secured::Secured;
 

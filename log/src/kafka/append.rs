@@ -5,6 +5,7 @@ mod line;
 mod mending;
 
 use super::clients::{Context, KNOWN_WITHIN};
+use super::error::Words;
 use super::mirror::{Topic, number, offset};
 use super::parts::Parts;
 use super::shared::Shared;
@@ -63,7 +64,7 @@ impl ProducerContext for Deliveries {
         let at = sent.at;
         match result {
             Ok(message) => sent.arrived(message.offset()),
-            Err((error, _)) => match refusal(error, at) {
+            Err((error, _)) => match refusal(error, at, &self.context.0) {
                 Some(why) => sent.resolve(Err(why)),
                 None => self.line.fail(sent),
             },
@@ -175,7 +176,7 @@ pub(super) fn message<'a, D: rdkafka::util::IntoOpaque>(
 }
 
 /// What an error of a delivery means for its transaction; none: it may be in Kafka or not, or may yet be sent.
-fn refusal(error: &KafkaError, at: At) -> Option<CommitError> {
+fn refusal(error: &KafkaError, at: At, words: &Words) -> Option<CommitError> {
     match error.rdkafka_error_code()? {
         RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => {
             Some(CommitError::Rejected(Rejection::NoTopic { topic: at.topic, partition: at.partition }))
@@ -183,9 +184,9 @@ fn refusal(error: &KafkaError, at: At) -> Option<CommitError> {
         RDKafkaErrorCode::InvalidRecord => Some(CommitError::Rejected(Rejection::Malformed(
             "Kafka does not take the event as its topic is set: one that is compacted takes none without a key",
         ))),
-        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::PolicyViolation => {
-            Some(CommitError::Unavailable(format!("Kafka refused the event: {error}").into()))
-        }
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::PolicyViolation => Some(
+            CommitError::Unavailable(format!("Kafka refused the event: {}", words.explain(error)).into()),
+        ),
         _ => None,
     }
 }

@@ -50,7 +50,8 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new(options: KafkaOptions) -> Self {
-        Self { options, words: Words::default() }
+        let words = Words::new(&options.prefix);
+        Self { options, words }
     }
 
     /// How large an event may be.

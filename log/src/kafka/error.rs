@@ -6,7 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// What a client's error callback has said last: calls themselves only time out, whatever the cause.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Words(Arc<Mutex<Option<Said>>>);
+pub(super) struct Words {
+    said: Arc<Mutex<Option<Said>>>,
+    /// What the names of the log's topics, and of all else that it has in Kafka, begin with.
+    prefix: Arc<str>,
+}
 
 #[derive(Clone, Debug)]
 struct Said {
@@ -26,6 +30,10 @@ enum Weight {
 }
 
 impl Words {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { said: Arc::default(), prefix: prefix.into() }
+    }
+
     /// Keeps what a client said. A wrong password counts for more than the connections that end by it.
     pub(super) fn hear(&self, error: &KafkaError, reason: &str) {
         let code = error.rdkafka_error_code();
@@ -33,35 +41,76 @@ impl Words {
             // no error, but told as one: a reader has come to the end
             return;
         }
+        let right = self.right(error);
         let weight = match code {
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => Weight::Lasting,
+            _ if right.is_some() => Weight::Lasting,
             Some(RDKafkaErrorCode::AllBrokersDown) => Weight::Nothing,
             _ => Weight::Something,
         };
         tracing::debug!(%error, reason, "a client of Kafka met an error");
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.as_ref().is_none_or(|said| said.weight <= weight) {
-            *said = Some(Said { text: in_one_line(reason), weight });
+            let right = right.map(|right| format!(": {right}")).unwrap_or_default();
+            *said = Some(Said { text: in_one_line(reason) + &right, weight });
         }
     }
 
     /// Whether what was said goes away only when someone changes the settings.
     pub(super) fn are_lasting(&self) -> bool {
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         said.as_ref().is_some_and(|said| said.weight == Weight::Lasting)
     }
 
     /// The error of `operation`, with what was said about it.
     pub(super) fn unavailable(&self, operation: impl Into<String>, error: &KafkaError) -> LogError {
         let code = error.rdkafka_error_code();
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let said = said.filter(|_| code.is_none() || is_silence(error));
         let source = match &said {
             Some(said) => format!("{error} ({}{})", said.text, remedy(&said.text)),
-            None => error.to_string(),
+            None => self.explain(error),
         };
-        let retry = said.is_none_or(|said| said.weight != Weight::Lasting);
+        let retry = said.is_none_or(|said| said.weight != Weight::Lasting) && self.right(error).is_none();
         LogError::Unavailable { operation: operation.into(), source: source.into(), retry }
+    }
+
+    /// An answer of the brokers'; if they deny something, with what would allow it.
+    pub(super) fn explain(&self, error: &KafkaError) -> String {
+        match self.right(error) {
+            Some(right) => format!("{error} ({right})"),
+            None => error.to_string(),
+        }
+    }
+
+    /// What lets the user do what `error` says that it may not, or the brokers what they cannot; none: it is another error.
+    pub(super) fn right(&self, error: &KafkaError) -> Option<String> {
+        let prefix = &self.prefix;
+        Some(match error.rdkafka_error_code()? {
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                format!(
+                    "the user needs the rights Describe, Read and Write on topics that begin with {prefix}_"
+                )
+            }
+            RDKafkaErrorCode::GroupAuthorizationFailed => {
+                format!(
+                    "the user needs the right Read on groups that begin with {prefix}___, and Read, Describe and Delete \
+                     on those that begin with consumerGroup"
+                )
+            }
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+                format!("the user needs the rights Describe and Write on the transactional id {prefix}-relay")
+            }
+            RDKafkaErrorCode::ClusterAuthorizationFailed => format!(
+                "the user needs the right Write on topics that begin with {prefix}_; of brokers before 2.8 also \
+                 IdempotentWrite on the cluster"
+            ),
+            RDKafkaErrorCode::UnsupportedVersion | RDKafkaErrorCode::UnsupportedFeature => {
+                "these brokers are too old for it: Weir wants transactions, and has been tried with Kafka 2.4 and 4.1"
+                    .to_owned()
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -131,8 +180,23 @@ mod tests {
     fn what_a_broker_answers_is_told_as_it_is() {
         let words = Words::default();
         words.hear(&error(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down");
-        let told = words.unavailable("trim", &error(RDKafkaErrorCode::TopicAuthorizationFailed));
+        let told = words.unavailable("trim", &error(RDKafkaErrorCode::NotLeaderForPartition));
         assert!(!told.to_string().contains("brokers are down"), "{told}");
         assert!(told.is_retryable());
+    }
+
+    #[test]
+    fn what_a_user_may_not_is_told_with_the_right_that_it_needs() {
+        let words = Words::new("shop");
+        for (code, right) in [
+            (RDKafkaErrorCode::TopicAuthorizationFailed, "topics that begin with shop_"),
+            (RDKafkaErrorCode::GroupAuthorizationFailed, "groups that begin with shop___"),
+            (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, "id shop-relay"),
+            (RDKafkaErrorCode::ClusterAuthorizationFailed, "IdempotentWrite"),
+            (RDKafkaErrorCode::UnsupportedFeature, "too old"),
+        ] {
+            let told = words.unavailable("read topic shop_orders", &error(code));
+            assert!(told.to_string().contains(right) && !told.is_retryable(), "{told}");
+        }
     }
 }

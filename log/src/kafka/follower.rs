@@ -1,8 +1,9 @@
 //! The thread that follows every partition: what it has read is visible to all.
 
 use super::clients::{ANSWER, BREATH, Clients, Consumer, patiently};
-use super::error::is_silence;
+use super::error::{Words, is_silence};
 use super::mirror::{Topic, number, offset};
+use super::placing::Placing;
 use super::shared::Shared;
 use super::tails::Met;
 use rdkafka::consumer::Consumer as _;
@@ -52,7 +53,8 @@ impl Follower {
         let follower = Self { consumer, asker, shared, signs: Arc::default() };
         let (consumer, shared, signs) =
             (follower.consumer.clone(), follower.shared.clone(), follower.signs.clone());
-        let work = move || follow(&consumer, &shared, &signs);
+        let words = clients.words.clone();
+        let work = move || follow(&consumer, &shared, &signs, &words);
         std::thread::Builder::new()
             .name("weir-kafka-tails".into())
             .spawn(work)
@@ -153,17 +155,27 @@ impl Follower {
     }
 }
 
-fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs) {
-    let mut met = Met::default();
+fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs, words: &Words) {
+    let mut is_denied = false;
+    let (mut met, mut placing) = (Met::default(), Placing::default());
     while !signs.stop.load(Ordering::SeqCst) {
         let wait = if met.is_empty() { POLL } else { Duration::ZERO };
-        match consumer.poll(wait) {
+        let polled =
+            consumer.poll(wait).map(|polled| polled.inspect(|event| placing.look(&shared.mirror, event)));
+        match polled {
             Some(Ok(message))
                 if !met.add(&shared.mirror, message.topic(), message.partition(), message.offset()) =>
             {
                 continue;
             }
             Some(Ok(_)) => {}
+            Some(Err(error)) if !is_denied && words.right(&error).is_some() => {
+                is_denied = true;
+                tracing::error!(
+                    error = words.explain(&error),
+                    "a topic cannot be followed: nothing of it is seen"
+                );
+            }
             // the client goes on by itself
             Some(Err(error)) => tracing::debug!(%error, "a partition cannot be followed for now"),
             None => {}

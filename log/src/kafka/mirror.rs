@@ -68,6 +68,12 @@ impl Mirror {
         let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
         maps.by_name.get(name).map(|topic| topic.id)
     }
+
+    /// The topic that Kafka calls `name`.
+    pub(super) fn by_name(&self, name: &str) -> Option<Arc<Topic>> {
+        let maps = self.maps.read().unwrap_or_else(PoisonError::into_inner);
+        maps.by_name.get(name).cloned()
+    }
 }
 
 impl Topic {

@@ -2,7 +2,7 @@
 
 use super::append::Appender;
 use super::clients::{ANSWER, Clients};
-use super::error::refused;
+use super::error::{is_silence, refused};
 use super::follower::Follower;
 use super::lookout::Lookout;
 use super::notes::Notes;
@@ -17,7 +17,8 @@ use crate::keeper::Keeper;
 use crate::store::{Store, open_store};
 use crate::{Capabilities, Clock, KafkaOptions, LogConfig, LogError, LogLimits, TopicSpec};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
@@ -115,9 +116,33 @@ async fn open_outbox(
 async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, LogError> {
     let shared = Arc::new(Shared::new(&clients.options.prefix));
     let parts = Arc::new(ask(keeper, clients, move |clients| reach(clients, shared)).await?);
-    let record = TopicSpec { name: name("relay"), ..outbox_spec() };
-    parts.topics.make(&clients.group("relay"), &record).await?;
+    let (record, asked) = (clients.group("relay"), parts.clone());
+    let named = record.clone();
+    let there = keeper.run(move || asked.partitions(&named)).await.ok_or(LogError::Closed)??;
+    if there.is_none() {
+        // the user may lack the right to
+        parts.topics.make(&record, &TopicSpec { name: name("relay"), ..outbox_spec() }).await?;
+    }
+    ask(keeper, clients, try_reading).await?;
     Ok(parts)
+}
+
+/// Reads the log's own topic, which has no events: that the user may not read is told to nobody else at once.
+fn try_reading(clients: &Clients) -> Result<(), KafkaError> {
+    let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(&clients.group("relay"), 0, Place::Beginning)?;
+    consumer.assign(&place)?;
+    let patience = Instant::now() + ANSWER;
+    while Instant::now() < patience {
+        match consumer.poll(HEARING) {
+            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+            Some(Err(error)) if !is_silence(&error) => return Err(error),
+            // the client goes on by itself
+            Some(Err(_)) | None => {}
+        }
+    }
+    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut))
 }
 
 /// Reaches the brokers.
@@ -203,6 +228,7 @@ fn capabilities(clients: &Clients, store: &dyn Store) -> Capabilities {
         dense: false,
         atomic_visibility: false,
         counts_bytes: false,
+        takes_partitioner: true,
         shared: stored.shared,
         tells_within: stored.tells_within.map(|within| within.max(TELLS_WITHIN)),
         writer: stored.writer,

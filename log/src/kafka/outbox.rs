@@ -3,7 +3,8 @@
 //! They are committed with the state and the position that belong to them, and their offsets number the transactions in
 //! commit order. A row is one event, or a few where one is too large for all: the last of them says so.
 //!
-//! The value of a row: version (1), whether it is the last of its transaction (1), the writer that waits for it (4), its time
+//! The value of a row: version (1), whether it is the last of its transaction and whether its events were refused before
+//! (1), the writer that waits for it (4), its time
 //! in milliseconds (8); then
 //! each event: topic (4), partition (4), key and value (4 for the length, all ones for none, and the bytes), headers (4 and
 //! the bytes). Numbers are little-endian.
@@ -16,6 +17,9 @@ pub(super) const TOPIC: &str = "_weir_outbox";
 
 const VERSION: u8 = 1;
 const NONE: u32 = u32::MAX;
+/// What a row says of itself.
+const LAST: u8 = 1;
+const AGAIN: u8 = 2;
 /// A row is full at this many bytes; it may be larger by one event.
 const ROW_BYTES: usize = 8 << 20;
 
@@ -24,6 +28,8 @@ const ROW_BYTES: usize = 8 << 20;
 pub(super) struct Row {
     /// Whether the transaction ends with it.
     pub(super) is_last: bool,
+    /// Whether its events were refused before, and someone wants them to be sent all the same.
+    pub(super) is_again: bool,
     /// Who waits for it.
     pub(super) writer: WriterId,
     /// When it was committed, by its own clock.
@@ -42,8 +48,11 @@ pub(super) fn pack(transaction: &Transaction, at: At, writer: WriterId, time: Mi
             put_event(row, &event);
         }
     }
+    if crate::refused::takes(transaction) {
+        rows.iter_mut().for_each(|row| row[1] |= AGAIN);
+    }
     if let Some(row) = rows.last_mut() {
-        row[1] = 1;
+        row[1] |= LAST;
     }
     let mut packed = RecordsBuilder::default();
     for row in &rows {
@@ -82,7 +91,7 @@ pub(super) fn unpack(value: &[u8]) -> Option<Row> {
     if rest.try_get_u8().ok()? != VERSION {
         return None;
     }
-    let is_last = rest.try_get_u8().ok()? != 0;
+    let says = rest.try_get_u8().ok()?;
     let writer = WriterId(rest.try_get_u32_le().ok()?);
     let time = Millis(rest.try_get_i64_le().ok()?);
     let mut events = RecordsBuilder::with_capacity(1, rest.len());
@@ -94,7 +103,7 @@ pub(super) fn unpack(value: &[u8]) -> Option<Row> {
         let headers = Headers::decode(&headers);
         events.push(At { topic, partition }, key.as_deref(), value.as_deref(), headers);
     }
-    Some(Row { is_last, writer, time, events: events.build() })
+    Some(Row { is_last: says & LAST != 0, is_again: says & AGAIN != 0, writer, time, events: events.build() })
 }
 
 /// The next key or value; the outer none: the row ends too early.

@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     /// Topics that Kafka does not have any more.
     gone: RwLock<HashSet<TopicId>>,
+    /// Why what is committed does not reach Kafka.
+    held_up: RwLock<Option<String>>,
     /// How often each topic has become another.
     altered: watch::Sender<BTreeMap<TopicId, u64>>,
 }
@@ -36,6 +38,7 @@ impl Shared {
             times: Times::default(),
             limits: Limits::default(),
             gone: RwLock::default(),
+            held_up: RwLock::default(),
             altered: watch::Sender::default(),
         }
     }
@@ -58,6 +61,19 @@ impl Shared {
             (true, false) => tracing::info!(topic, "Kafka has the topic again"),
             (false, _) => {}
         }
+    }
+
+    /// Notes why what is committed does not reach Kafka; none: it does.
+    pub(super) fn hold_up(&self, why: Option<&str>) {
+        *self.held_up.write().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+    }
+
+    /// Why what is committed does not reach Kafka, in a line.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let held_up = self.held_up.read().unwrap_or_else(PoisonError::into_inner);
+        held_up
+            .as_ref()
+            .map(|why| format!("what is committed does not reach Kafka, and is tried again: {why}"))
     }
 
     /// Says that a topic has become another: it has new partitions, or other events.

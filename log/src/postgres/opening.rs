@@ -53,6 +53,7 @@ pub(super) fn capabilities(server: &Server, seat: Seat) -> Capabilities {
         dense: true,
         atomic_visibility: true,
         counts_bytes: true,
+        takes_partitioner: false,
         shared: true,
         tells_within: Some(news::SELDOM),
         writer: seat.writer,

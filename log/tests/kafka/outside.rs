@@ -23,7 +23,12 @@ pub(super) fn admin(prefix: &Prefix) -> AdminClient<DefaultClientContext> {
 }
 
 pub(super) async fn make(prefix: &Prefix, topic: &str, partitions: i32) {
+    make_with(prefix, topic, partitions, &[]).await;
+}
+
+pub(super) async fn make_with(prefix: &Prefix, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let topic = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let topic = settings.iter().fold(topic, |topic, (name, value)| topic.set(name, value));
     let made = admin(prefix).create_topics([&topic], &AdminOptions::new()).await.expect("the broker answers");
     made[0].as_ref().expect("the topic is made");
 }
@@ -42,15 +47,23 @@ async fn made_by_others() -> (Prefix, String, Fixture, At) {
     (prefix, name, f, at)
 }
 
-fn producer(prefix: &Prefix) -> ThreadedProducer<DefaultProducerContext> {
-    ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a producer")
+pub(super) fn open_producer(
+    prefix: &Prefix,
+    settings: &[(&str, &str)],
+) -> ThreadedProducer<DefaultProducerContext> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", prefix.brokers());
+    for (name, value) in settings {
+        config.set(*name, *value);
+    }
+    config.create().expect("a producer")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_others_are_read_as_they_are_and_watchers_hear_of_them() {
     let (prefix, name, f, at) = made_by_others().await;
     let mut news = f.log.watch();
-    let producer = producer(&prefix);
+    let producer = open_producer(&prefix, &[]);
     let send = |record: BaseRecord<'_, [u8], [u8]>| {
         producer.send(record).map_err(|(error, _)| error).expect("it is sent");
     };

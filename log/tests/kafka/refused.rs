@@ -1,13 +1,14 @@
 //! Events that Kafka does not take.
 
-use super::opened::{open, open_in};
-use super::outside::{admin, make};
+use super::opened::open;
+use super::outside::{admin, delete, make};
 use rdkafka::admin::{AdminOptions, AlterConfig, ResourceSpecifier};
 use std::sync::Arc;
+use std::time::Duration;
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{Fixture, events, key, put};
-use weir_log::{CommitError, Rejection};
-use weir_schema::{At, StateRange, TableName};
+use weir_log::{CommitError, RefusedEvent, Rejection, refused_events};
+use weir_schema::{At, Receipt};
 
 const SMALL: usize = 10_000;
 
@@ -17,10 +18,18 @@ async fn set(prefix: &Prefix, topic: &str, name: &str, value: &str) {
     changed.expect("the broker answers")[0].as_ref().expect("it is changed");
 }
 
-async fn set_aside(f: &Fixture) -> usize {
-    let table = TableName::new("_weir_refused").expect("valid");
-    let all = StateRange { table, generation: 0, from: Default::default(), to: None };
-    f.log.scan(&all, 1000).await.expect("scanned").rows.len()
+async fn set_aside(f: &Fixture) -> Vec<RefusedEvent> {
+    refused_events(&*f.log).await.expect("told")
+}
+
+/// Takes a refused event out of its table, and appends it again if it is to be.
+async fn take(f: &Fixture, refused: &RefusedEvent, again: bool) -> Result<Receipt, CommitError> {
+    let mut transaction = f.transaction();
+    refused.take(&mut transaction);
+    if again {
+        transaction.appends.push(refused.event.clone());
+    }
+    f.log.commit(Arc::new(transaction)).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,30 +91,65 @@ async fn commit(f: &Fixture, [a, b]: [At; 2], value: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_that_their_topic_refuses_are_set_aside_and_sent_again_when_it_takes_them() {
-    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
-    let f = open_in(&prefix, folder.path()).await;
+async fn events_that_their_topic_refuses_are_set_aside_until_someone_sends_them_again_or_gives_them_up() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
     let topics = [f.topic("strict", 1).await, f.topic("other", 1).await];
     let [strict, other] = topics.map(|topic| At { topic: topic.id, partition: 0 });
     let name = format!("{}_strict", prefix.name());
     commit(&f, [strict, other], "a").await;
     // takes no events without keys from now on
     set(&prefix, &name, "cleanup.policy", "compact").await;
-    commit(&f, [strict, other], "b").await;
-    commit(&f, [strict, other], "c").await;
-    let values: Vec<_> = f.values(other, 0).await.into_iter().map(|(_, value)| value).collect();
-    assert_eq!((values, set_aside(&f).await), (["a", "b", "c"].map(str::to_owned).to_vec(), 2));
-    assert_eq!(f.value(&key("t", "c")).await.as_deref(), Some("1"), "what was committed stays so");
-    let troubles = f.log.troubles().await.expect("told");
-    assert!(troubles.iter().any(|line| line.contains("2 events") && line.contains("strict")), "{troubles:?}");
-    f.log.close().await.expect("closed");
-    set(&prefix, &name, "cleanup.policy", "delete").await;
-    let f = open_in(&prefix, folder.path()).await;
-    let mut news = f.log.watch();
-    while f.values(strict, 0).await.len() < 3 {
-        news.changed().await.expect("the log is open");
+    for value in ["b", "c", "d"] {
+        commit(&f, [strict, other], value).await;
     }
-    let values: Vec<_> = f.values(strict, 0).await.into_iter().map(|(_, value)| value).collect();
-    assert_eq!((values, set_aside(&f).await), (["a", "b", "c"].map(str::to_owned).to_vec(), 0));
-    assert_eq!(f.log.troubles().await.expect("told"), Vec::<String>::new());
+    assert_eq!(values(&f, other).await, ["a", "b", "c", "d"]);
+    assert_eq!(f.value(&key("t", "d")).await.as_deref(), Some("1"), "what was committed stays so");
+    let troubles = f.log.troubles().await.expect("told");
+    assert!(troubles.iter().any(|line| line.contains("3 events") && line.contains("strict")), "{troubles:?}");
+    let aside = set_aside(&f).await;
+    assert_eq!(aside.iter().map(|refused| &*refused.topic).collect::<Vec<_>>(), ["strict"; 3]);
+    take(&f, &aside[1], true).await.expect("it is tried");
+    let again = set_aside(&f).await;
+    assert_eq!((again.len(), &again[0].id), (3, &aside[0].id));
+    assert!(again[2].id > aside[2].id, "it is refused once more, behind the others");
+    let gone = take(&f, &aside[1], true).await;
+    assert!(matches!(gone, Err(CommitError::Conflict { .. })), "{gone:?}");
+    set(&prefix, &name, "cleanup.policy", "delete").await;
+    for refused in &again[1..] {
+        let receipt = take(&f, refused, true).await.expect("it is sent");
+        assert_eq!(receipt.offsets().map(|(at, _)| at).collect::<Vec<_>>(), [strict]);
+    }
+    take(&f, &again[0], false).await.expect("it is given up");
+    assert_eq!(values(&f, strict).await, ["a", "d", "c"]);
+    assert_eq!((set_aside(&f).await.len(), f.log.troubles().await.expect("told")), (0, Vec::new()));
+}
+
+async fn values(f: &Fixture, at: At) -> Vec<String> {
+    f.values(at, 0).await.into_iter().map(|(_, value)| value).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_of_a_topic_that_was_gone_is_tried_again_as_soon_as_someone_says_so() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
+    let at = f.partition().await;
+    let name = format!("{}_events", prefix.name());
+    delete(&prefix, &name).await;
+    // before the log has noticed
+    let mut transaction = f.transaction();
+    transaction.appends.push(events(at, &["a"]));
+    transaction.writes.push(put(&key("t", "a"), "1", transaction.id));
+    f.done(transaction).await;
+    let aside = set_aside(&f).await;
+    make(&prefix, &name, 1).await;
+    // one whose topic is not known to be there is not even tried
+    let sent = async {
+        while let Err(error) = take(&f, &aside[0], true).await {
+            assert!(matches!(error, CommitError::Rejected(Rejection::NoTopic { .. })), "{error}");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), sent).await.expect("it is met");
+    assert_eq!((values(&f, at).await, set_aside(&f).await.len()), (vec!["a".to_owned()], 0));
 }

@@ -14,8 +14,8 @@ const MAIN: &str = "kafka-tools-4.1.1.jar";
 /// The network may stumble.
 const TRIES: u32 = 3;
 
-const INSTALL: &str = "Install Java 17 and Maven (Debian: apt-get install default-jre-headless maven; Fedora: dnf install \
-    java-21-openjdk-headless maven; macOS: brew install openjdk maven), or name brokers in WEIR_TEST_KAFKA, or leave these \
+const INSTALL: &str = "Install a JDK 17 and Maven (Debian: apt-get install default-jdk-headless maven; Fedora: dnf install \
+    java-21-openjdk-devel maven; macOS: brew install openjdk maven), or name brokers in WEIR_TEST_KAFKA, or leave these \
     tests out: cargo test -- --skip kafka";
 
 /// One of Kafka's own programs, by the name of its class.

@@ -10,6 +10,7 @@ use super::{Producer, Sent, open_producer};
 use crate::kafka::limits::EVENT;
 use crate::kafka::parts::Parts;
 use crate::{CommitError, LogError, ReadLimit, Rejection};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::Producer as _;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -107,7 +108,10 @@ impl Mending<'_> {
         let at = sent.at;
         self.line.set_out(at);
         if let Err((error, sent)) = sent.produce(producer, time) {
-            sent.resolve(Err(CommitError::Unavailable(error.into())));
+            // one that has failed for good says why elsewhere
+            let fatal = producer.client().fatal_error().map(|(code, _)| KafkaError::MessageProduction(code));
+            let why = self.parts.clients.words.explain(&fatal.unwrap_or(error));
+            sent.resolve(Err(CommitError::Unavailable(why.into())));
             self.line.reported(at);
         }
     }

@@ -64,9 +64,6 @@ impl Session {
 
     /// Relays until it is told to stop, or the lease has gone to another.
     pub(super) fn run(mut self) {
-        if let Err(error) = self.relay.handle.block_on(self.relay.send_again()) {
-            tracing::warn!(error, "what Kafka had refused is not sent again before the next start");
-        }
         loop {
             let Err(error) = self.relay_all() else {
                 if self.stop.is_cancelled() {
@@ -82,12 +79,18 @@ impl Session {
                 self.unsure = None;
             }
             let undelivered = error.downcast_ref::<Undelivered>();
-            if undelivered.is_some_and(|undelivered| self.refused.note(undelivered)) {
+            if undelivered
+                .is_some_and(|undelivered| self.refused.note(undelivered, &self.relay.clients.words))
+            {
                 // without it, or so that its own error is told
                 continue;
             }
-            let words = error.to_string();
+            let words = match error.downcast_ref::<KafkaError>() {
+                Some(error) => self.relay.clients.words.explain(error),
+                None => error.to_string(),
+            };
             if self.told.as_ref() != Some(&words) {
+                self.relay.shared.hold_up(Some(&words));
                 tracing::warn!(error = words, "what is committed does not reach Kafka; trying again");
                 self.told = Some(words);
             }
@@ -112,6 +115,7 @@ impl Session {
             let arrived = self.produce(&transactor, &batch)?;
             let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
             if self.told.take().is_some() {
+                self.relay.shared.hold_up(None);
                 tracing::info!("what is committed reaches Kafka again");
             }
             next = batch.end;
@@ -197,6 +201,9 @@ impl Session {
         for (number, row) in &batch.rows {
             for (index, event) in row.events.iter().enumerate() {
                 let (at, origin) = (event.meta.at, (*number, index));
+                if row.is_again {
+                    self.refused.insist(*number, at);
+                }
                 let topic = self.topic(at)?;
                 if let Some(why) = self.refused.why(origin, at) {
                     let topic = topic.spec.name.to_string();

@@ -272,3 +272,24 @@ impl ProducerContext for Deliveries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Driver, KafkaOptions};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::DefaultProducerContext;
+    use rdkafka::types::RDKafkaApiKey;
+
+    #[test]
+    fn brokers_that_know_no_transactions_are_said_to_be_too_old() {
+        let brokers: MockCluster<'_, DefaultProducerContext> =
+            MockCluster::new(1).expect("brokers are played");
+        brokers.apiversion(RDKafkaApiKey::InitProducerId, None, None).expect("they do not know it");
+        let options = KafkaOptions::new(brokers.bootstrap_servers(), "old", Driver::Memory);
+        let clients = Clients::new(options);
+        let opened = Transactor::open(&clients, 1 << 20, false, &CancellationToken::new());
+        let text = clients.words.explain(&opened.err().expect("it cannot be opened"));
+        assert!(text.contains("too old") && !text.contains('\n'), "{text}");
+    }
+}
