@@ -91,13 +91,19 @@ async fn chosen(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {
         bail!("say which: ids, --topic, --function, --key, or --all");
     }
     let events = select(api, which).await?;
-    if events.is_empty() {
-        bail!("no event that is parked matches (weir parked list shows them)");
-    }
-    if let Some(id) = which.ids.iter().find(|id| !events.iter().any(|event| event["id"] == ***id)) {
-        bail!("no event that is parked matches {id:?} (weir parked list shows them)");
-    }
+    check_found(&events, &which.ids, "no event that is parked", "weir parked list")?;
     Ok(events)
+}
+
+/// That there is something to act on, and every event that was named; else the error begins with `none`.
+pub(super) fn check_found(events: &[Value], ids: &[String], none: &str, lists: &str) -> anyhow::Result<()> {
+    if let Some(id) = ids.iter().find(|id| !events.iter().any(|event| event["id"] == ***id)) {
+        bail!("{none} matches {id:?} ({lists} shows them)");
+    }
+    if events.is_empty() {
+        bail!("{none} matches ({lists} shows them)");
+    }
+    Ok(())
 }
 
 async fn select(api: &Api, which: &Selection) -> anyhow::Result<Vec<Value>> {

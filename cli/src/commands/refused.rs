@@ -1,6 +1,6 @@
 //! `weir refused`: events that are committed and that Kafka does not take.
 
-use super::parked::{each, query};
+use super::parked::{check_found, each, query};
 use crate::api::Api;
 use crate::args::{Refused, RefusedSelection};
 use crate::{output, terminal};
@@ -32,9 +32,7 @@ async fn chosen(api: &Api, which: &RefusedSelection) -> anyhow::Result<Vec<Value
         bail!("say which: ids, --topic, or --all");
     }
     let events = select(api, which).await?;
-    if events.is_empty() {
-        bail!("no event that was refused matches (weir refused shows them)");
-    }
+    check_found(&events, &which.ids, "no event that was refused", "weir refused")?;
     Ok(events)
 }
 

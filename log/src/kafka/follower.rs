@@ -8,7 +8,6 @@ use super::shared::Shared;
 use super::tails::Met;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message as _;
 use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,11 +162,7 @@ fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs, words: &Words) {
         let polled =
             consumer.poll(wait).map(|polled| polled.inspect(|event| placing.look(&shared.mirror, event)));
         match polled {
-            Some(Ok(message))
-                if !met.add(&shared.mirror, message.topic(), message.partition(), message.offset()) =>
-            {
-                continue;
-            }
+            Some(Ok(event)) if !met.add(&shared.mirror, &event) => continue,
             Some(Ok(_)) => {}
             Some(Err(error)) if !is_denied && words.right(&error).is_some() => {
                 is_denied = true;

@@ -1,8 +1,8 @@
 //! Looks now and then at what others have done to topics: added partitions, removed a topic, made it anew.
 //!
 //! A topic that is made anew has the same name and other events. Kafka's clients do not tell that, but its partitions end
-//! before where they have been seen to end. How far that was is kept in the store, so that it is noticed as well what
-//! happened while no process was there. Every group that has a position in such a partition then gets a row
+//! before where they have been seen to end, or, if it has been filled again, have another event where the last one was that
+//! has been seen. Both are kept in the store, so that it is noticed as well what happened while no process was there. Every group that has a position in such a partition then gets a row
 //! ([`lost_key`]) which says that what it had not handled is gone: whoever runs the group stands still until someone
 //! has decided where it is to go on.
 
@@ -11,7 +11,7 @@ use super::notes::{self, Notes, unchanged};
 use super::parts::Parts;
 use super::shared::Shared;
 use crate::lost::lost_key;
-use crate::{LogError, TopicInfo};
+use crate::{LogError, ReadLimit, TopicInfo};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use weir_schema::{At, GroupName, Offset, Op, StateKey, Versioned};
+use weir_schema::{At, GroupName, Millis, Offset, Op, StateKey, Versioned};
 
-/// The table in which it is kept how far partitions have been seen. Key: topic and partition; value: the offset, and how
-/// often the partition has been another one.
+/// The table in which it is kept how far partitions have been seen. Key: topic and partition; value: the offset, how often
+/// the partition has been another one, and the offset and time of the last event, if there was one.
 const TABLE: &str = "_weir_tails";
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(3);
@@ -56,6 +56,8 @@ struct Kept {
     tail: Offset,
     /// How often it has been another one.
     anew: u64,
+    /// The last event, and its time.
+    last: Option<(Offset, Millis)>,
 }
 
 impl Lookout {
@@ -172,18 +174,38 @@ impl Lookout {
             }
             tokio::time::sleep(DOUBT).await;
         }
+        let is_first = !seen.contains_key(&at);
         let before = seen.insert(at, kept.anew).unwrap_or(kept.anew);
+        let is_another = is_first && is_there && self.has_another(topic, at, window, kept.last).await?;
         if before < kept.anew {
             // another process was faster
             self.restart(topic, at, window, is_there).await?;
-        } else if window.end < known {
+        } else if window.end < known || is_another {
             self.declare(topic, at, window, kept, row.as_ref()).await?;
             seen.insert(at, kept.anew + 1);
             self.restart(topic, at, window, is_there).await?;
         } else if known > kept.tail && self.keeps.load(Ordering::SeqCst) {
-            return Ok(Some((key, Kept { tail: known, ..kept }.op())));
+            let last = self.shared().tails.last(at);
+            return Ok(Some((key, Kept { tail: known, last, ..kept }.op())));
         }
         Ok(None)
+    }
+
+    /// Whether there is another event where the last one was that has been seen. One that is gone tells nothing.
+    async fn has_another(
+        &self,
+        topic: &Topic,
+        at: At,
+        window: Window,
+        last: Option<(Offset, Millis)>,
+    ) -> Result<bool, LogError> {
+        let Some((offset, time)) = last.filter(|(offset, _)| (window.low..window.end).contains(offset))
+        else {
+            return Ok(false);
+        };
+        let (topic, one) = (topic.clone(), ReadLimit { events: 1, bytes: 1 });
+        let read = self.ask(move |parts| parts.read(&topic, at, offset, one)).await?;
+        Ok(read.get(0).is_some_and(|event| event.meta.offset == offset && event.meta.time != time))
     }
 
     /// Removes what a group has been told: it is to be forgotten.
@@ -209,7 +231,7 @@ impl Lookout {
         row: Option<&Versioned>,
     ) -> Result<(), LogError> {
         let key = key(at);
-        let now = Kept { tail: window.end, anew: kept.anew + 1 };
+        let now = Kept { tail: window.end, anew: kept.anew + 1, last: None };
         let mut rows = vec![(key.clone(), now.op())];
         for position in self.notes.store.positions(None).await?.into_iter().filter(|p| p.at == at) {
             let low = window.low.to_string().into();
@@ -221,7 +243,7 @@ impl Lookout {
             Ok(()) => {
                 let (topic, end) = (&topic.name, window.end);
                 tracing::error!(topic, partition = at.partition, %end, "the topic is gone, or was made anew, or its brokers have lost events: \
-                    triggers that were past its end stand still (weir triggers)");
+                    triggers that had a position there stand still (weir triggers)");
                 Ok(())
             }
             // another process says so
@@ -247,12 +269,17 @@ impl Lookout {
 impl Kept {
     /// None: it is not of this form.
     fn read(row: &Versioned) -> Option<Self> {
-        let (tail, anew) = std::str::from_utf8(&row.value).ok()?.split_once(' ')?;
-        Some(Self { tail: Offset(tail.parse().ok()?), anew: anew.parse().ok()? })
+        let mut numbers = std::str::from_utf8(&row.value).ok()?.split(' ');
+        let mut number = || numbers.next()?.parse().ok();
+        let (tail, anew) = (Offset(number()?), number()?);
+        let last = number().zip(numbers.next().and_then(|time| time.parse().ok()));
+        Some(Self { tail, anew, last: last.map(|(offset, time)| (Offset(offset), Millis(time))) })
     }
 
     fn op(self) -> Op {
-        Op::Put { value: format!("{} {}", self.tail, self.anew).into(), expires: None }
+        let Self { tail, anew, last } = self;
+        let last = last.map(|(offset, time)| format!(" {offset} {}", time.0)).unwrap_or_default();
+        Op::Put { value: format!("{tail} {anew}{last}").into(), expires: None }
     }
 }
 
@@ -267,9 +294,11 @@ mod tests {
 
     #[test]
     fn what_is_kept_reads_back() {
-        let kept = Kept { tail: Offset(7), anew: 2 };
-        let Op::Put { value, expires } = kept.op() else { unreachable!("it is put") };
-        assert_eq!(Kept::read(&Versioned { value, stamp: TxnId(1), expires }), Some(kept));
+        for last in [None, Some((Offset(6), Millis(-1)))] {
+            let kept = Kept { tail: Offset(7), anew: 2, last };
+            let Op::Put { value, expires } = kept.op() else { unreachable!("it is put") };
+            assert_eq!(Kept::read(&Versioned { value, stamp: TxnId(1), expires }), Some(kept));
+        }
         let other = Versioned { value: "x".into(), stamp: TxnId(1), expires: None };
         assert_eq!(Kept::read(&other), None);
     }

@@ -2,10 +2,11 @@
 
 use super::mirror::Mirror;
 use crate::Hint;
+use rdkafka::message::Message;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
-use weir_schema::{At, CatalogVersion, Offset};
+use weir_schema::{At, CatalogVersion, Millis, Offset};
 
 /// Done when an event can be read.
 pub(super) type Done = Box<dyn FnOnce() + Send>;
@@ -22,6 +23,8 @@ pub(super) struct Tails {
 struct Partition {
     /// None: not known yet.
     tail: Option<Offset>,
+    /// The last event that was seen, and its time.
+    last: Option<(Offset, Millis)>,
     /// How far it has been looked at.
     covered: Offset,
     /// By the offset of the event that is waited for.
@@ -53,18 +56,19 @@ impl Tails {
         self.tell(tails);
     }
 
-    /// Events can be read, up to these offsets.
-    pub(super) fn see(&self, last: &[(At, Offset)]) {
+    /// Events can be read, up to these, which have these times.
+    pub(super) fn see(&self, last: &[(At, Offset, Millis)]) {
         let mut done = Vec::new();
         let mut partitions = self.lock();
-        for (at, offset) in last {
+        for (at, offset, time) in last {
             let partition = partitions.entry(*at).or_default();
             partition.tail = partition.tail.max(Some(offset.next()));
+            partition.last = partition.last.max(Some((*offset, *time)));
             let waiting = partition.waiting.split_off(&offset.next());
             done.extend(std::mem::replace(&mut partition.waiting, waiting));
         }
         drop(partitions);
-        let tails: Vec<_> = last.iter().map(|(at, offset)| (*at, offset.next())).collect();
+        let tails: Vec<_> = last.iter().map(|(at, offset, _)| (*at, offset.next())).collect();
         self.tell(&tails);
         done.into_iter().flat_map(|(_, done)| done).for_each(|done| done());
     }
@@ -81,6 +85,11 @@ impl Tails {
     /// The tail of a partition, as far as it is known.
     pub(super) fn known(&self, at: At) -> Offset {
         self.lock().get(&at).and_then(|partition| partition.tail).unwrap_or_default()
+    }
+
+    /// The last event of a partition that was seen, and its time.
+    pub(super) fn last(&self, at: At) -> Option<(Offset, Millis)> {
+        self.lock().get(&at).and_then(|partition| partition.last)
     }
 
     /// A partition is another one, with this tail. Whoever waits for what was there has it.
@@ -142,10 +151,10 @@ impl std::fmt::Debug for Tails {
     }
 }
 
-/// The last offset of each partition, of events that have been met one after the other.
+/// The last event of each partition, with its time, of events that have been met one after the other.
 #[derive(Default, Debug)]
 pub(super) struct Met {
-    last: Vec<(At, Offset)>,
+    last: Vec<(At, Offset, Millis)>,
     events: usize,
 }
 
@@ -154,13 +163,15 @@ impl Met {
     const EVENTS: usize = 256;
     const PARTITIONS: usize = 64;
 
-    /// Adds an event of the topic that Kafka calls `name`; tells whether it is time to pass on what has been met.
-    pub(super) fn add(&mut self, mirror: &Mirror, name: &str, partition: i32, offset: i64) -> bool {
-        let (Some(topic), Ok(partition)) = (mirror.id(name), u32::try_from(partition)) else { return false };
-        let (at, offset) = (At { topic, partition }, super::mirror::offset(offset));
-        match self.last.iter_mut().find(|(known, _)| *known == at) {
-            Some((_, last)) => *last = offset,
-            None => self.last.push((at, offset)),
+    /// Adds an event; tells whether it is time to pass on what has been met.
+    pub(super) fn add(&mut self, mirror: &Mirror, event: &impl Message) -> bool {
+        let partition = u32::try_from(event.partition());
+        let (Some(topic), Ok(partition)) = (mirror.id(event.topic()), partition) else { return false };
+        let (at, offset) = (At { topic, partition }, super::mirror::offset(event.offset()));
+        let time = Millis(event.timestamp().to_millis().unwrap_or(0));
+        match self.last.iter_mut().find(|(known, ..)| *known == at) {
+            Some(last) => *last = (at, offset, time),
+            None => self.last.push((at, offset, time)),
         }
         self.events += 1;
         self.events >= Self::EVENTS || self.last.len() >= Self::PARTITIONS
@@ -199,9 +210,10 @@ mod tests {
         };
         wait(3);
         wait(5);
-        tails.see(&[(AT, Offset(4))]);
+        tails.see(&[(AT, Offset(4), Millis(1))]);
         assert_eq!(told.load(Ordering::SeqCst), 1);
-        tails.see(&[(AT, Offset(9))]);
+        tails.see(&[(AT, Offset(9), Millis(2))]);
+        assert_eq!(tails.last(AT), Some((Offset(9), Millis(2))));
         assert_eq!((told.load(Ordering::SeqCst), tails.settled(AT, Offset(10))), (2, Some(Offset(10))));
         wait(9);
         assert_eq!(told.load(Ordering::SeqCst), 3);
@@ -210,7 +222,7 @@ mod tests {
     #[test]
     fn a_tail_that_is_known_is_not_begun_again() {
         let tails = Tails::default();
-        tails.see(&[(AT, Offset(4))]);
+        tails.see(&[(AT, Offset(4), Millis(1))]);
         tails.begin(&[(AT, Offset(2))]);
         assert_eq!(tails.settled(AT, Offset(5)), Some(Offset(5)));
         assert_eq!(tails.watch().borrow().tails.get(&AT), Some(&Offset(5)));

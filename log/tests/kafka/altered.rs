@@ -1,9 +1,11 @@
 //! Topics that others add partitions to, remove, or make anew.
 
 use super::opened::{open, open_in};
-use super::outside::{admin, delete, make};
+use super::outside::{PATIENCE, admin, delete, make, open_producer};
 use rdkafka::admin::{AdminOptions, NewPartitions};
+use rdkafka::producer::{BaseRecord, Producer as _};
 use std::sync::Arc;
+use tempfile::TempDir;
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{Fixture, events, group};
 use weir_log::{Change, CommitError, Membership, Rejection, lost_key};
@@ -86,8 +88,9 @@ async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
     assert_eq!(f.values(at, 0).await, [(0, "d".to_owned())]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn groups_are_told_of_a_topic_that_was_made_anew_while_no_process_was_there() {
+/// A log whose topic of three events was made anew while no process was there, and filled with so many events of others:
+/// a group that was in it has been told.
+async fn made_anew_meanwhile(filled: usize) -> ((Prefix, TempDir), Fixture, At) {
     let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
     let f = open_in(&prefix, folder.path()).await;
     let at = f.partition().await;
@@ -99,10 +102,28 @@ async fn groups_are_told_of_a_topic_that_was_made_anew_while_no_process_was_ther
     let name = format!("{}_events", prefix.name());
     delete(&prefix, &name).await;
     make(&prefix, &name, 1).await;
+    let producer = open_producer(&prefix, &[]);
+    for _ in 0..filled {
+        let event = BaseRecord::<(), _>::to(&name).payload("another");
+        producer.send(event).map_err(|(error, _)| error).expect("it is sent");
+    }
+    producer.flush(PATIENCE).expect("all are there");
     let f = open_in(&prefix, folder.path()).await;
     f.partition().await;
     let lost = f.log.get(&[lost_key(&there, 0), lost_key(&not_there, 0)]).await.expect("read");
     assert_eq!(lost.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false]);
     append(&f, at, &["d"]).await;
+    ((prefix, folder), f, at)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_are_told_of_a_topic_that_was_made_anew_while_no_process_was_there() {
+    let (_ground, f, at) = made_anew_meanwhile(0).await;
     assert_eq!(f.values(at, 0).await, [(0, "d".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_are_told_of_a_topic_that_was_made_anew_and_filled_past_its_old_end() {
+    let (_ground, f, at) = made_anew_meanwhile(5).await;
+    assert_eq!(f.values(at, 4).await, [(4, "another".to_owned()), (5, "d".to_owned())]);
 }

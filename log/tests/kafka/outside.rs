@@ -16,7 +16,7 @@ use weir_log::conformance::{Fixture, spec};
 use weir_log::{LogError, ReadLimit};
 use weir_schema::{At, Offset};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) fn admin(prefix: &Prefix) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", prefix.brokers()).create().expect("a client")
