@@ -124,7 +124,7 @@ fn remedy(text: &str) -> &'static str {
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     if has(&["certificate verify failed", "certificate subject name", "ca.location"]) {
         "; ssl.ca.location under kafka: names the root that the brokers' certificates are signed by"
-    } else if has(&["SSL handshake", "SSL transport", "wrong version number"]) {
+    } else if has(&["SSL handshake", "SSL_HANDSHAKE", "SSL transport", "wrong version number"]) {
         "; is this the brokers' port for TLS? Without it: security.protocol: plaintext or sasl_plaintext under kafka:"
     // that they are down is all that a client says to whom a port for TLS does not answer
     } else if has(&["connecting to a SSL listener", "security.protocol", "brokers are down"]) {
@@ -174,6 +174,19 @@ mod tests {
         let told = words.unavailable("open log", &error(RDKafkaErrorCode::OperationTimedOut));
         assert!(told.to_string().contains("SASL authentication failed"), "{told}");
         assert!(!told.is_retryable());
+    }
+
+    #[test]
+    fn whoever_speaks_tls_to_a_port_that_does_not_is_told_so_however_the_handshake_ended() {
+        for reason in [
+            "sasl_ssl://localhost:9092/bootstrap: SSL handshake failed: wrong version number",
+            "sasl_ssl://localhost:9092/bootstrap: Disconnected: SSL connection closed by peer (after 0ms in state SSL_HANDSHAKE)",
+        ] {
+            let words = Words::default();
+            words.hear(&error(RDKafkaErrorCode::BrokerTransportFailure), reason);
+            let told = words.unavailable("open log", &error(RDKafkaErrorCode::BrokerTransportFailure));
+            assert!(told.to_string().contains("is this the brokers' port for TLS?"), "{told}");
+        }
     }
 
     #[test]
