@@ -136,6 +136,8 @@ impl KafkaLog {
     /// The topic with what Kafka knows of it.
     async fn described(&self, mut info: TopicInfo) -> Result<TopicInfo, LogError> {
         let topic = self.topic(At { topic: info.id, partition: 0 }).await?;
+        // the store may know of new partitions already that this process has yet to take in
+        info.spec.partitions = topic.spec.partitions;
         if self.shared.is_gone(info.id) {
             let none = vec![Offset::ZERO; info.spec.partitions as usize];
             (info.earliest, info.tail) = (none.clone(), none);
