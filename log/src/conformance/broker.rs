@@ -76,7 +76,8 @@ impl Broker {
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn fast() -> Result<Self, String> {
-        Self::patiently(1, FAST, "")
+        // compacts as rarely as brokers do: cases want it at once
+        Self::patiently(1, FAST, "\nlog.cleaner.backoff.ms=15000\n")
     }
 
     /// Starts a cluster of so many. Of three or more, each partition is on three brokers, and two of them have what is
