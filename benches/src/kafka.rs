@@ -22,7 +22,7 @@ use weir_schema::{At, RecordsBuilder};
 
 const WRITERS: u32 = 256;
 /// How often the broker is worked before anything is measured.
-const WARM: u32 = 5;
+const WARM: u32 = 3;
 
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn(&Runtime, &Kafka) -> anyhow::Result<Vec<Row>>);
