@@ -52,7 +52,7 @@ impl Triggers {
             return Ok(None);
         }
         if self.has_positions(&trigger.group).await? {
-            self.start_where_it_is(trigger).await?;
+            self.start_where_it_is(trigger, &topic).await?;
             return Ok(None);
         }
         match self.session().log().first_position(&topic).await? {
@@ -89,7 +89,11 @@ impl Triggers {
             if !self.has_positions(&trigger.group).await.unwrap_or(false) {
                 continue;
             }
-            match self.start_where_it_is(trigger.clone()).await {
+            let start = async {
+                let topic = self.topic(&trigger.topic).await?;
+                self.start_where_it_is(trigger.clone(), &topic).await
+            };
+            match start.await {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(group = %trigger.group, %error, "cannot start the trigger yet"),
             }
@@ -97,9 +101,8 @@ impl Triggers {
     }
 
     /// Starts a trigger that has positions.
-    async fn start_where_it_is(&self, trigger: Trigger) -> Result<(), LogError> {
-        let topic = self.topic(&trigger.topic).await?;
-        let unused = self.resolve_all(&topic, Position::Latest).await?;
+    async fn start_where_it_is(&self, trigger: Trigger, topic: &TopicInfo) -> Result<(), LogError> {
+        let unused = self.resolve_all(topic, Position::Latest).await?;
         self.start_at(trigger, &unused).await
     }
 
