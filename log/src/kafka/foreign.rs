@@ -29,9 +29,8 @@ struct Progress {
 impl KafkaLog {
     /// Meets a topic that others have made. If it has events, or has had some, that is noted before the store has the topic.
     pub(super) async fn meet(&self, name: &str, spec: &TopicSpec) -> Result<(), LogError> {
-        let (earliest, tail) = (Vec::new(), Vec::new());
-        let info = TopicInfo { id: TopicId(0), spec: spec.clone(), earliest, tail, bytes: 0 };
-        let topic = self.shared.mirror.named(&info);
+        // the store numbers it later
+        let topic = Topic { id: TopicId(0), name: name.to_owned(), spec: spec.clone() };
         let window = move |parts: &super::Parts| -> Result<Vec<_>, LogError> {
             topic.partitions().map(|(at, _)| parts.window(&topic, at)).collect()
         };
