@@ -58,6 +58,8 @@ use weir_schema::{
 
 /// How long a log that is closed waits for Kafka to take what was committed.
 const LAST_WAIT: Duration = Duration::from_secs(30);
+/// And how long for where groups stand to be shown, and how far topics go to be told.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// A log in Kafka. See the module's docs.
 #[derive(Debug)]
@@ -146,6 +148,19 @@ impl KafkaLog {
         let ends = self.work(move |parts| parts.ends(&topic)).await?;
         (info.earliest, info.tail) = ends.into_iter().unzip();
         Ok(info)
+    }
+
+    /// Has Kafka show where groups stand, and keeps how far topics go for whoever opens the log next.
+    async fn look_and_show(&self) {
+        let show = async {
+            if let Some(showing) = &self.showing {
+                showing.show().await;
+            }
+        };
+        let ((), looked) = tokio::join!(show, self.lookout.look());
+        if let Err(error) = looked {
+            tracing::debug!(%error, "it is not kept how far topics go");
+        }
     }
 
     /// Writes the positions of a group that the store would begin at its own earliest offset, which is not Kafka's.
@@ -292,12 +307,10 @@ impl Log for KafkaLog {
                 "Kafka has not taken everything that was committed; the next start of a node brings it there"
             );
         }
-        if let Some(showing) = &self.showing {
-            showing.show().await;
-        }
-        // how far topics go, for whoever opens the log next
-        if let Err(error) = self.lookout.look().await {
-            tracing::debug!(%error, "it is not kept how far topics go");
+        if tokio::time::timeout(LAST_LOOK, self.look_and_show()).await.is_err() {
+            tracing::debug!(
+                "Kafka is not there to be told where groups stand, nor to tell how far topics go"
+            );
         }
         self.relay.stop.cancel();
         if let Some(ended) = self.relay.ended.lock().await.take() {

@@ -106,8 +106,11 @@ impl Showing {
         Ok(())
     }
 
-    /// Removes what has been shown of a group that is forgotten.
+    /// Removes what has been shown of a group that is forgotten; of a replay nothing was.
     pub(super) async fn forget(&self, group: &GroupName) {
+        if group.is_replay() {
+            return;
+        }
         let name = self.name(group);
         let options = AdminOptions::new().request_timeout(Some(ANSWER));
         let outcome = self.parts.topics.admin.delete_groups(&[&name], &options).await;

@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
 use std::path::Path;
 use std::time::Duration;
-use weir_log::conformance::broker::{Prefix, tool};
+use weir_log::conformance::broker::{Broker, Prefix, tool};
 use weir_log::conformance::{Fixture, group};
 use weir_log::{FirstPosition, KafkaOptions, TopicInfo};
 use weir_schema::{At, GroupName, Offset};
@@ -54,6 +54,26 @@ async fn the_tools_of_kafka_tell_the_lag_of_triggers_and_forget_those_that_are_f
     let f = open(&prefix, folder.path()).await;
     f.log.forget(&done).await.expect("forgotten");
     assert_eq!(of("done"), None);
+}
+
+/// One answer of brokers may take ten seconds: were each group waited for, it would take longer than [`PATIENCE`].
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_brokers_are_away_is_closed_without_waiting_for_each_group_that_has_moved() {
+    let (mut broker, folder) =
+        (Broker::own().expect("a broker starts"), tempfile::tempdir().expect("a folder is made"));
+    let consumer_group = Some("away".to_owned());
+    let store = store_in(folder.path());
+    let f =
+        opened(KafkaOptions { consumer_group, ..KafkaOptions::new(broker.brokers(), "away", store) }).await;
+    let at = f.partition().await;
+    f.append(at, &["a", "b"]).await;
+    let mut memberships = Vec::new();
+    for n in 0..8 {
+        let name = group(&format!("events/{n}"));
+        memberships.push(f.log.join(&name, &[(at, Offset(1))]).await.expect("joined"));
+    }
+    broker.kill(0).expect("it runs");
+    tokio::time::timeout(PATIENCE, f.log.close()).await.expect("it ends").expect("closed");
 }
 
 /// Puts three events into each partition of a topic of others.
