@@ -174,16 +174,18 @@ impl Lookout {
             }
             tokio::time::sleep(DOUBT).await;
         }
+        // what fails is done again by the next look: nothing is seen before it is done
         let is_first = !seen.contains_key(&at);
-        let before = seen.insert(at, kept.anew).unwrap_or(kept.anew);
         let is_another = is_first && is_there && self.has_another(topic, at, window, kept.last).await?;
+        let before = *seen.entry(at).or_insert(kept.anew);
         if before < kept.anew {
             // another process was faster
             self.restart(topic, at, window, is_there).await?;
+            seen.insert(at, kept.anew);
         } else if window.end < known || is_another {
             self.declare(topic, at, window, kept, row.as_ref()).await?;
-            seen.insert(at, kept.anew + 1);
             self.restart(topic, at, window, is_there).await?;
+            seen.insert(at, kept.anew + 1);
         } else if known > kept.tail && self.keeps.load(Ordering::SeqCst) {
             let last = self.shared().tails.last(at);
             return Ok(Some((key, Kept { tail: known, last, ..kept }.op())));
