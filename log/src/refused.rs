@@ -3,6 +3,7 @@
 
 use crate::{Log, LogError, all_rows};
 use bytes::{Bytes, BytesMut};
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use weir_schema::{
     At, Headers, Millis, Offset, Op, Read, Records, RecordsBuilder, Stamp, StateKey, StateRange, TableName,
@@ -41,7 +42,7 @@ impl RefusedEvent {
     fn read(key: &[u8], row: &Versioned) -> Option<Self> {
         let id = std::str::from_utf8(key).ok()?.to_owned();
         let read: Row = serde_json::from_slice(&row.value).ok()?;
-        let event = read.event();
+        let event = read.event()?;
         Some(Self { id, why: read.why, topic: read.topic, event, stamp: row.stamp })
     }
 
@@ -112,16 +113,18 @@ pub(crate) fn row(topic: &str, event: &weir_schema::Record<'_>, time: Millis, wh
 }
 
 impl Row {
-    fn event(&self) -> Records {
+    /// None: it has bytes that are not in hex.
+    fn event(&self) -> Option<Records> {
         let (mut builder, mut headers) = (RecordsBuilder::default(), BytesMut::new());
         let at = At { topic: TopicId(self.topic_id), partition: self.partition };
         for (name, value) in &self.headers {
-            Headers::encode(&mut headers, name, &value.bytes());
+            Headers::encode(&mut headers, name, &value.bytes()?);
         }
-        let (key, value) = (self.key.as_ref().map(Part::bytes), self.value.as_ref().map(Part::bytes));
+        let bytes = |part: &Option<Part>| part.as_ref().map_or(Some(None), |part| part.bytes().map(Some));
+        let (key, value) = (bytes(&self.key)?, bytes(&self.value)?);
         let (key, value) = (key.as_deref(), value.as_deref());
         builder.push_encoded(at, Offset::ZERO, Millis(self.time), key, value, &headers);
-        builder.build()
+        Some(builder.build())
     }
 }
 
@@ -131,18 +134,15 @@ impl Part {
         match std::str::from_utf8(bytes) {
             // escapes would make it large
             Ok(text) if !text.chars().any(char::is_control) => Self::Text(text.to_owned()),
-            _ => Self::Bytes { hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect() },
+            _ => Self::Bytes { hex: HEXLOWER.encode(bytes) },
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// None: it is not in hex.
+    fn bytes(&self) -> Option<Vec<u8>> {
         match self {
-            Self::Text(text) => text.clone().into_bytes(),
-            Self::Bytes { hex } => {
-                let digits: Vec<_> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
-                let byte = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).unwrap_or(0);
-                digits.chunks_exact(2).map(byte).collect()
-            }
+            Self::Text(text) => Some(text.clone().into_bytes()),
+            Self::Bytes { hex } => HEXLOWER.decode(hex.as_bytes()).ok(),
         }
     }
 }
@@ -152,6 +152,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use weir_schema::TxnId;
+
+    #[test]
+    fn a_row_whose_bytes_are_not_in_hex_is_no_event() {
+        let read = |hex: &str| {
+            let value = format!(
+                r#"{{"why":"","topic":"t","topic_id":1,"partition":0,"time":1,"key":null,"value":{{"hex":"{hex}"}},"headers":[]}}"#
+            );
+            RefusedEvent::read(b"1-2", &Versioned { value: value.into(), stamp: TxnId(1), expires: None })
+        };
+        let event = read("00ff").expect("it is a row").event;
+        assert_eq!(event.get(0).and_then(|event| event.value()), Some(&b"\x00\xff"[..]));
+        assert!(["0", "0x", "00f"].into_iter().all(|hex| read(hex).is_none()));
+    }
 
     proptest! {
         #[test]
