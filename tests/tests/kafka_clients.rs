@@ -44,9 +44,9 @@ mod kafka_clients {
     async fn order(write: impl Fn(&Prefix, &str) -> Command, read: impl Fn(&Prefix, &str) -> Command) {
         let (project, prefix) = project();
         let server = project.dev().await;
-        let topic = |name: &str| format!("{}_{name}", prefix.name());
-        finished(write(&prefix, &topic("orders")), ORDERS).await.succeeded();
-        let Finished { stdout, .. } = finished(read(&prefix, &topic("receipts")), "").await.succeeded();
+        finished(write(&prefix, &prefix.topic("orders")), ORDERS).await.succeeded();
+        let read = read(&prefix, &prefix.topic("receipts"));
+        let Finished { stdout, .. } = finished(read, "").await.succeeded();
         let mut receipts: Vec<_> = stdout.lines().collect();
         // stable: what has one key stays in its order
         receipts.sort_by_key(|receipt| receipt.split(':').next());
@@ -71,8 +71,8 @@ mod kafka_clients {
     #[tokio::test]
     async fn the_tools_of_kafka_trigger_functions_and_read_what_they_append() {
         let tool = |class: &str, prefix: &Prefix, topic: &str, arguments: &[&str]| {
-            let mut command = tool(class).unwrap_or_else(|why| panic!("{why}"));
-            command.args(["--bootstrap-server", prefix.brokers(), "--topic", topic]).args(arguments);
+            let mut command = prefix.tool(class);
+            command.args(["--topic", topic]).args(arguments);
             command
         };
         let keys = ["--property", "parse.key=true", "--property", "key.separator=:"];
@@ -95,7 +95,7 @@ mod kafka_clients {
         let (_, rest) = page.split_once("```java\n").expect("it has a block in Java");
         let (block, _) = rest.split_once("```").expect("the block ends");
         let here = block.replace("localhost:9092", prefix.brokers());
-        let here = here.replace("shop_orders", &format!("{}_orders", prefix.name()));
+        let here = here.replace("shop_orders", &prefix.topic("orders"));
         assert_eq!(
             here.matches(prefix.name()).count() + here.matches(prefix.brokers()).count(),
             2,
@@ -129,9 +129,8 @@ mod kafka_clients {
         let (project, prefix) = project();
         let server = project.dev().await;
         for topic in ["orders", "receipts"] {
-            let mut alter = tool("org.apache.kafka.tools.TopicCommand").unwrap_or_else(|why| panic!("{why}"));
-            alter.args(["--bootstrap-server", prefix.brokers(), "--alter", "--partitions", "24"]);
-            alter.args(["--topic", &format!("{}_{topic}", prefix.name())]);
+            let mut alter = prefix.tool("org.apache.kafka.tools.TopicCommand");
+            alter.args(["--alter", "--partitions", "24", "--topic", &prefix.topic(topic)]);
             finished(alter, "").await.succeeded();
         }
         let added = async |topic: &str| {
@@ -156,7 +155,7 @@ mod kafka_clients {
         let (project, prefix) = project();
         let server = project.dev().await;
         let mut kcat = Command::new("kcat");
-        kcat.args(["-q", "-P", "-b", prefix.brokers(), "-K:", "-t", &format!("{}_orders", prefix.name())]);
+        kcat.args(["-q", "-P", "-b", prefix.brokers(), "-K:", "-t", &prefix.topic("orders")]);
         let orders: String = (0..50).map(|key| format!("k{key}:{{\"amount\":1}}\n")).collect();
         finished(kcat, &orders).await.succeeded();
         eventually(PATIENCE, async || {

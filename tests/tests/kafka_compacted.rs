@@ -2,7 +2,7 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use weir_log::conformance::broker::{Prefix, tool};
+use weir_log::conformance::broker::Prefix;
 use weir_tests::{LogPlace, PATIENCE, Sandbox, eventually, finished};
 
 /// A segment is closed by the first event that is later than its own, and only closed ones are compacted.
@@ -23,8 +23,8 @@ fn project(prefix: &Arc<Prefix>) -> Sandbox {
 }
 
 async fn make(prefix: &Prefix, topic: &str) {
-    let mut make = tool("org.apache.kafka.tools.TopicCommand").unwrap_or_else(|why| panic!("{why}"));
-    make.args(["--bootstrap-server", prefix.brokers(), "--create", "--topic", topic, "--partitions", "1"]);
+    let mut make = prefix.tool("org.apache.kafka.tools.TopicCommand");
+    make.args(["--create", "--topic", topic, "--partitions", "1"]);
     for setting in COMPACTED {
         make.args(["--config", setting]);
     }
@@ -40,7 +40,7 @@ async fn write(prefix: &Prefix, topic: &str, events: &str) {
 #[tokio::test]
 async fn kafka_compacts_what_a_trigger_has_not_handled_and_it_handles_and_counts_what_is_left() {
     let prefix = Arc::new(Prefix::fresh());
-    let (project, topic) = (project(&prefix), format!("{}_orders", prefix.name()));
+    let (project, topic) = (project(&prefix), prefix.topic("orders"));
     make(&prefix, &topic).await;
     let server = project.dev().await;
     project.weir(&["triggers", "pause", "orders/on_order"]).await.succeeded();

@@ -1,7 +1,6 @@
 //! Events that are committed and that Kafka does not take, from outside: they are told, sent again, or given up.
 
-use std::process::Command;
-use weir_log::conformance::broker::{Prefix, tool};
+use weir_log::conformance::broker::Prefix;
 use weir_tests::{LogPlace, Sandbox, finished};
 
 mod kafka_refused {
@@ -27,9 +26,8 @@ mod kafka_refused {
 
     /// Has the broker take events without keys, or none of them.
     async fn keep(prefix: &Prefix, policy: &str) {
-        let mut alter: Command = tool("kafka.admin.ConfigCommand").unwrap_or_else(|why| panic!("{why}"));
-        alter.args(["--bootstrap-server", prefix.brokers(), "--alter", "--entity-type", "topics"]);
-        alter.args(["--entity-name", &format!("{}_orders", prefix.name())]);
+        let mut alter = prefix.tool("kafka.admin.ConfigCommand");
+        alter.args(["--alter", "--entity-type", "topics", "--entity-name", &prefix.topic("orders")]);
         alter.args(["--add-config", &format!("cleanup.policy={policy}")]);
         finished(alter, "").await.succeeded();
     }

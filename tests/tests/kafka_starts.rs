@@ -1,9 +1,8 @@
 //! Topics that others have filled: a trigger begins where another application has come to, or waits to be told where.
 
 use serde_json::Value;
-use std::process::Command;
 use std::sync::Arc;
-use weir_log::conformance::broker::{Prefix, tool};
+use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::places::Schema;
 use weir_tests::{LogPlace, PATIENCE, Sandbox, Server, eventually, finished};
 
@@ -13,13 +12,18 @@ mod kafka_starts {
     /// An application of Spacer's, as it stood there.
     const CONFIG: &str = "appName: shop\ntopics: [orders]\nevents: {orders: {APPEND: [on_order]}}\n";
 
-    fn project() -> (Sandbox, Arc<Prefix>) {
+    /// An application whose topic others have made and filled with events of these names.
+    async fn filled(names: &[&str]) -> (Sandbox, Arc<Prefix>) {
         let prefix = Arc::new(Prefix::fresh());
-        let config = format!("consumerGroup: {}-spacer\n{CONFIG}", prefix.name());
-        (with(&config, LogPlace::Topics(prefix.clone())), prefix)
+        let config = format!("consumerGroup: {}\n{CONFIG}", group(&prefix));
+        (filled_on(&prefix, &config, LogPlace::Topics(prefix.clone()), names).await, prefix)
     }
 
-    fn with(config: &str, log: LogPlace) -> Sandbox {
+    async fn filled_on(prefix: &Prefix, config: &str, log: LogPlace, names: &[&str]) -> Sandbox {
+        let mut make = prefix.tool("org.apache.kafka.tools.TopicCommand");
+        make.args(["--create", "--topic", &prefix.topic("orders"), "--partitions", "1"]);
+        finished(make, "").await.succeeded();
+        fill(prefix, names).await;
         Sandbox::builder()
             .log(log)
             .config(config)
@@ -35,32 +39,24 @@ mod kafka_starts {
             .build()
     }
 
-    fn kafka(prefix: &Prefix, class: &str, arguments: &[&str]) -> Command {
-        let mut command = tool(class).unwrap_or_else(|why| panic!("{why}"));
-        command.args(["--bootstrap-server", prefix.brokers()]).args(arguments);
-        command
-    }
-
-    async fn make(prefix: &Prefix) {
-        let topic = format!("{}_orders", prefix.name());
-        let arguments = ["--create", "--topic", &topic, "--partitions", "1"];
-        finished(kafka(prefix, "org.apache.kafka.tools.TopicCommand", &arguments), "").await.succeeded();
-    }
-
     async fn fill(prefix: &Prefix, names: &[&str]) {
-        let topic = format!("{}_orders", prefix.name());
         let events: String = names.iter().map(|name| format!("{{\"name\":\"{name}\"}}\n")).collect();
-        let command = kafka(prefix, "org.apache.kafka.tools.ConsoleProducer", &["--topic", &topic]);
-        finished(command, &events).await.succeeded();
+        let mut fill = prefix.tool("org.apache.kafka.tools.ConsoleProducer");
+        fill.args(["--topic", &prefix.topic("orders")]);
+        finished(fill, &events).await.succeeded();
+    }
+
+    /// The consumer group of the configuration.
+    fn group(prefix: &Prefix) -> String {
+        format!("{}-spacer", prefix.name())
     }
 
     /// Handles events as Spacer does, in the consumer group of the configuration.
     async fn handle(prefix: &Prefix, events: u32) {
-        let (topic, group) = (format!("{}_orders", prefix.name()), format!("{}-spacer", prefix.name()));
-        let max = events.to_string();
-        let arguments = ["--topic", &topic, "--group", &group, "--max-messages", &max, "--from-beginning"];
-        let class = "org.apache.kafka.tools.consumer.ConsoleConsumer";
-        finished(kafka(prefix, class, &arguments), "").await.succeeded();
+        let mut handle = prefix.tool("org.apache.kafka.tools.consumer.ConsoleConsumer");
+        handle.args(["--topic", &prefix.topic("orders"), "--group", &group(prefix), "--from-beginning"]);
+        handle.args(["--max-messages", &events.to_string()]);
+        finished(handle, "").await.succeeded();
     }
 
     async fn seen(server: &Server, expected: &str) {
@@ -78,12 +74,10 @@ mod kafka_starts {
 
     #[tokio::test]
     async fn a_spacer_application_goes_on_where_its_consumer_group_has_come_to() {
-        let (project, prefix) = project();
-        make(&prefix).await;
-        fill(&prefix, &["a", "b", "c"]).await;
+        let (project, prefix) = filled(&["a", "b", "c"]).await;
         handle(&prefix, 2).await;
         let server = project.dev().await;
-        let told = format!("orders/on_order begins where the consumer group {}-spacer", prefix.name());
+        let told = format!("orders/on_order begins where the consumer group {}", group(&prefix));
         assert!(server.said().contains(&told), "{}", server.said());
         seen(&server, "c").await;
         fill(&prefix, &["d"]).await;
@@ -93,9 +87,7 @@ mod kafka_starts {
 
     #[tokio::test]
     async fn a_trigger_that_nobody_has_told_where_to_begin_waits_until_somebody_seeks() {
-        let (project, prefix) = project();
-        make(&prefix).await;
-        fill(&prefix, &["a", "b"]).await;
+        let (project, _) = filled(&["a", "b"]).await;
         let server = project.dev().await;
         assert!(
             server.said().contains("orders/on_order needs-start: orders has events"),
@@ -120,9 +112,8 @@ mod kafka_starts {
         let (prefix, schema) = (Prefix::fresh(), Schema::fresh());
         let (brokers, store) = (prefix.brokers().to_owned(), Some(schema.conn()));
         let config = CONFIG.replace("shop", prefix.name());
-        let project = with(&config, LogPlace::Kafka { brokers, store, replication: 1 });
-        make(&prefix).await;
-        fill(&prefix, &["a"]).await;
+        let log = LogPlace::Kafka { brokers, store, replication: 1 };
+        let project = filled_on(&prefix, &config, log, &["a"]).await;
         let (one, other) = (project.dev().await, project.dev().await);
         // the last one to start is who is asked
         project.weir(&["triggers", "seek", "orders/on_order", "--to", "earliest", "--yes"]).await.succeeded();
@@ -135,9 +126,7 @@ mod kafka_starts {
 
     #[tokio::test]
     async fn a_trigger_that_waits_begins_when_the_configuration_says_where() {
-        let (project, prefix) = project();
-        make(&prefix).await;
-        fill(&prefix, &["a", "b"]).await;
+        let (project, _) = filled(&["a", "b"]).await;
         let server = project.dev().await;
         assert_eq!(state(&project).await, "needs-start");
         let told = "weir: {triggers: {orders/on_order: {startFrom: earliest}}}\n";

@@ -1,15 +1,16 @@
 //! The Kafka brokers of the tests: of their own in temporary folders, or those that `WEIR_TEST_KAFKA` names.
 
 mod guarded;
+mod prefix;
 mod process;
 mod programs;
 mod secured;
 
 pub use guarded::Guarded;
+pub use prefix::Prefix;
 pub use programs::tool;
 pub use secured::Secured;
 
-use super::shell::fresh_name;
 use process::Node;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
@@ -254,46 +255,6 @@ fn settings(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("reconnect.backoff.max.ms", "200");
     config
-}
-
-/// A name for topics that nobody else has, removed at the end with what bears it.
-#[derive(Debug)]
-pub struct Prefix {
-    broker: &'static Broker,
-    name: String,
-}
-
-impl Prefix {
-    /// A name that nobody else has.
-    pub fn fresh() -> Self {
-        Self { broker: Broker::shared(), name: fresh_name('-') }
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Where its topics are.
-    #[must_use]
-    pub fn brokers(&self) -> &str {
-        self.broker.brokers()
-    }
-}
-
-impl Drop for Prefix {
-    fn drop(&mut self) {
-        let (broker, name) = (self.broker, format!("{}_", self.name));
-        // a runtime must not be blocked on inside of another one
-        let removed = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.map_err(|e| e.to_string())?.block_on(broker.remove(&name))
-        });
-        if let Ok(Err(error)) = removed.join() {
-            tracing::warn!(error, prefix = self.name, "topics stay behind");
-        }
-    }
 }
 
 /// Ports that nobody uses now, all different.

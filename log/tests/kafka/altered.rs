@@ -41,7 +41,7 @@ async fn partitions_that_are_added_are_met_and_begin_at_their_first_event() {
     let group = group("g");
     let mut membership = f.log.join(&group, &[(at, Offset(2))]).await.expect("joined");
     assert_eq!(assigned(&mut membership, at).await, Offset(2));
-    let name = format!("{}_events", prefix.name());
+    let name = prefix.topic("events");
     let more = NewPartitions::new(&name, 3);
     let made = admin(&prefix).create_partitions([&more], &AdminOptions::new()).await;
     made.expect("the broker answers")[0].as_ref().expect("they are made");
@@ -65,7 +65,7 @@ async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
     let group = group("g");
     let mut membership = f.log.join(&group, &[(at, Offset(2))]).await.expect("joined");
     assert_eq!(assigned(&mut membership, at).await, Offset(2));
-    let name = format!("{}_events", prefix.name());
+    let name = prefix.topic("events");
     delete(&prefix, &name).await;
     assert_eq!(assigned(&mut membership, at).await, Offset(2), "once more, to learn that it is lost");
     let lost = f.log.get(&[lost_key(&group, 0)]).await.expect("read");
@@ -99,7 +99,7 @@ async fn made_anew_meanwhile(filled: usize) -> ((Prefix, TempDir), Fixture, At) 
     let mut membership = f.log.join(&there, &[(at, Offset(2))]).await.expect("joined");
     assigned(&mut membership, at).await;
     f.log.close().await.expect("closed");
-    let name = format!("{}_events", prefix.name());
+    let name = prefix.topic("events");
     delete(&prefix, &name).await;
     make(&prefix, &name, 1).await;
     let producer = open_producer(&prefix, &[]);

@@ -38,7 +38,7 @@ struct Topic {
 impl Topic {
     async fn make() -> Self {
         let prefix = Prefix::fresh();
-        let name = format!("{}_events", prefix.name());
+        let name = prefix.topic("events");
         make_with(&prefix, &name, 1, &COMPACTED).await;
         let producer = open_producer(&prefix, &[]);
         Self { prefix, name, producer }

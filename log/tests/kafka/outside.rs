@@ -41,7 +41,7 @@ pub(super) async fn delete(prefix: &Prefix, topic: &str) {
 /// A log with a topic of one partition that others have made, and its name in Kafka.
 async fn made_by_others() -> (Prefix, String, Fixture, At) {
     let prefix = Prefix::fresh();
-    let (name, f) = (format!("{}_events", prefix.name()), open(&prefix).await);
+    let (name, f) = (prefix.topic("events"), open(&prefix).await);
     make(&prefix, &name, 1).await;
     let at = f.partition().await;
     (prefix, name, f, at)
@@ -85,7 +85,7 @@ async fn events_of_others_are_read_as_they_are_and_watchers_hear_of_them() {
 async fn a_topic_that_was_there_is_taken_with_its_partitions_or_not_at_all() {
     let prefix = Prefix::fresh();
     let f = open(&prefix).await;
-    make(&prefix, &format!("{}_orders", prefix.name()), 3).await;
+    make(&prefix, &prefix.topic("orders"), 3).await;
     let refused = f.log.create_topic(&spec("orders", 2)).await.expect_err("it has three partitions");
     assert!(
         matches!(&refused, LogError::AlreadyExists(words) if words.contains("3 partitions")),

@@ -35,7 +35,7 @@ async fn take(f: &Fixture, refused: &RefusedEvent, again: bool) -> Result<Receip
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_its_topic_does_not_take_is_refused_before_anything_is_committed() {
     let prefix = Prefix::fresh();
-    let name = format!("{}_events", prefix.name());
+    let name = prefix.topic("events");
     make(&prefix, &name, 1).await;
     set(&prefix, &name, "max.message.bytes", &SMALL.to_string()).await;
     let f = open(&prefix).await;
@@ -63,7 +63,7 @@ async fn single_events_are_sent_in_smaller_batches_when_their_topic_takes_less_t
     let prefix = Prefix::fresh();
     let f = open(&prefix).await;
     let at = f.partition().await;
-    set(&prefix, &format!("{}_events", prefix.name()), "max.message.bytes", &SMALL.to_string()).await;
+    set(&prefix, &prefix.topic("events"), "max.message.bytes", &SMALL.to_string()).await;
     let commits: Vec<_> = (0..100)
         .map(|_| {
             let mut transaction = f.transaction();
@@ -96,7 +96,7 @@ async fn events_that_their_topic_refuses_are_set_aside_until_someone_sends_them_
     let f = open(&prefix).await;
     let topics = [f.topic("strict", 1).await, f.topic("other", 1).await];
     let [strict, other] = topics.map(|topic| At { topic: topic.id, partition: 0 });
-    let name = format!("{}_strict", prefix.name());
+    let name = prefix.topic("strict");
     commit(&f, [strict, other], "a").await;
     // takes no events without keys from now on
     set(&prefix, &name, "cleanup.policy", "compact").await;
@@ -134,7 +134,7 @@ async fn an_event_of_a_topic_that_was_gone_is_tried_again_as_soon_as_someone_say
     let prefix = Prefix::fresh();
     let f = open(&prefix).await;
     let at = f.partition().await;
-    let name = format!("{}_events", prefix.name());
+    let name = prefix.topic("events");
     delete(&prefix, &name).await;
     // before the log has noticed
     let mut transaction = f.transaction();

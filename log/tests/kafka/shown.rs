@@ -8,7 +8,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::{ClientConfig, Offset as Place, TopicPartitionList};
 use std::path::Path;
 use std::time::Duration;
-use weir_log::conformance::broker::{Broker, Prefix, tool};
+use weir_log::conformance::broker::{Broker, Prefix};
 use weir_log::conformance::{Fixture, group};
 use weir_log::{FirstPosition, KafkaOptions, TopicInfo};
 use weir_schema::{At, GroupName, Offset};
@@ -22,9 +22,8 @@ async fn open(prefix: &Prefix, folder: &Path) -> Fixture {
 
 /// What Kafka's own tool tells of a group: position, end and lag of the first partition; none: there is no such group.
 fn told(prefix: &Prefix, group: &str) -> Option<[String; 3]> {
-    let mut tool = tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand").expect("Java is here");
-    tool.args(["--bootstrap-server", prefix.brokers(), "--describe", "--group", group]);
-    let output = tool.output().expect("it runs");
+    let mut tool = prefix.tool("org.apache.kafka.tools.consumer.group.ConsumerGroupCommand");
+    let output = tool.args(["--describe", "--group", group]).output().expect("it runs");
     let text = String::from_utf8(output.stdout).expect("it is text");
     let row = text.lines().find(|line| line.starts_with(&format!("{group} ")))?;
     let columns: Vec<_> = row.split_whitespace().map(str::to_owned).collect();
@@ -108,10 +107,10 @@ async fn of_a_topic_that_others_have_filled_nobody_knows_where_to_begin_but_thei
     f.append(At { topic: own.id, partition: 0 }, &["a"]).await;
     let own = f.topic("own", 1).await;
     assert_eq!(first(&f, &own).await, FirstPosition::Usual);
-    let empty = format!("{}_empty", prefix.name());
+    let empty = prefix.topic("empty");
     make(&prefix, &empty, 2).await;
     assert_eq!(first(&f, &f.topic("empty", 2).await).await, FirstPosition::Usual);
-    let orders = format!("{}_orders", prefix.name());
+    let orders = prefix.topic("orders");
     fill(&prefix, &orders).await;
     let topic = f.topic("orders", 2).await;
     assert_eq!(first(&f, &topic).await, FirstPosition::Unknown);
