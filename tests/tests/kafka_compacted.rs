@@ -39,7 +39,7 @@ async fn write(prefix: &Prefix, topic: &str, events: &str) {
 
 #[tokio::test]
 async fn kafka_compacts_what_a_trigger_has_not_handled_and_it_handles_and_counts_what_is_left() {
-    let prefix = Arc::new(Prefix::fresh());
+    let prefix = Arc::new(Prefix::compacting().await);
     let (project, topic) = (project(&prefix), prefix.topic("orders"));
     make(&prefix, &topic).await;
     let server = project.dev().await;

@@ -13,7 +13,7 @@ pub use secured::Secured;
 
 use process::Node;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::net::TcpListener;
@@ -30,6 +30,8 @@ const FAST: &[&str] = &["-Xmx1g", "-Xms1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMilli
 const START: Duration = Duration::from_secs(240);
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(10);
+/// The setting that says how often a broker looks for what is to be compacted.
+const LOOK: &str = "log.cleaner.backoff.ms";
 /// Ports can be taken between the look and the start.
 const TRIES: u32 = 3;
 
@@ -77,8 +79,7 @@ impl Broker {
     /// # Errors
     /// There is no Java or no Maven here, or it does not start.
     pub fn fast() -> Result<Self, String> {
-        // compacts as rarely as brokers do: cases want it at once
-        Self::patiently(1, FAST, "\nlog.cleaner.backoff.ms=15000\n")
+        Self::patiently(1, FAST, "")
     }
 
     /// Starts a cluster of so many. Of three or more, each partition is on three brokers, and two of them have what is
@@ -227,6 +228,24 @@ impl Broker {
                 if end(&committed)? != end(&all)? {
                     return Err(format!("a transaction is open in {} {}", topic.name(), partition.id()));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Has them compact whenever there is something to compact, from now on, where they are the tests' own. Usually they look
+    /// every fifteen seconds.
+    ///
+    /// # Errors
+    /// What a broker said.
+    async fn compact_at_once(&self) -> Result<(), String> {
+        let admin = admin(&self.brokers)?;
+        // one of them at a time, as the client wants it
+        for node in (1..).take(self.nodes.len()) {
+            let broker = AlterConfig::new(ResourceSpecifier::Broker(node));
+            let altered = admin.alter_configs([&broker.set(LOOK, "100")], &AdminOptions::new()).await;
+            if let Some(Err((_, code))) = altered.map_err(|e| e.to_string())?.into_iter().next() {
+                return Err(format!("the broker does not take another {LOOK}: {code}"));
             }
         }
         Ok(())

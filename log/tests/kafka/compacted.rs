@@ -16,7 +16,7 @@ use weir_schema::{At, Millis, Offset};
 const PATIENCE: Duration = Duration::from_secs(90);
 /// A segment is closed by an event that is so much later than its first, and only closed ones are compacted.
 const SEGMENT: i64 = 10_000;
-/// For brokers that compact at once, and keep no trace of what was deleted.
+/// For a topic that is compacted at once, and keeps no trace of what was deleted.
 const COMPACTED: [(&str, &str); 5] = [
     ("cleanup.policy", "compact"),
     ("segment.ms", "1000"),
@@ -37,7 +37,7 @@ struct Topic {
 
 impl Topic {
     async fn make() -> Self {
-        let prefix = Prefix::fresh();
+        let prefix = Prefix::compacting().await;
         let name = prefix.topic("events");
         make_with(&prefix, &name, 1, &COMPACTED).await;
         let producer = open_producer(&prefix, &[]);

@@ -17,6 +17,16 @@ impl Prefix {
         Self { broker: Broker::shared(), name: fresh_name('-') }
     }
 
+    /// Likewise, on a broker that compacts at once.
+    ///
+    /// # Panics
+    /// If the broker does not take that.
+    pub async fn compacting() -> Self {
+        let prefix = Self::fresh();
+        prefix.broker.compact_at_once().await.unwrap_or_else(|why| panic!("{why}"));
+        prefix
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> &str {
