@@ -63,9 +63,15 @@ impl Shared {
         }
     }
 
-    /// Notes why what is committed does not reach Kafka; none: it does.
-    pub(super) fn hold_up(&self, why: Option<&str>) {
-        *self.held_up.write().unwrap_or_else(PoisonError::into_inner) = why.map(str::to_owned);
+    /// Notes why what is committed does not reach Kafka; none: it does, or it is another process that brings it there.
+    /// Returns whether that is news.
+    pub(super) fn hold_up(&self, why: Option<&str>) -> bool {
+        let mut held_up = self.held_up.write().unwrap_or_else(PoisonError::into_inner);
+        let is_news = held_up.as_deref() != why;
+        if is_news {
+            *held_up = why.map(str::to_owned);
+        }
+        is_news
     }
 
     /// Why what is committed does not reach Kafka, in a line.
@@ -90,5 +96,20 @@ impl Shared {
         self.tails.close();
         self.relayed.close();
         self.pending.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_events_up_is_news_once_and_gone_when_it_is() {
+        let shared = Shared::new("shop");
+        assert!(!shared.hold_up(None) && shared.trouble().is_none());
+        assert!(shared.hold_up(Some("no broker answers")) && !shared.hold_up(Some("no broker answers")));
+        assert!(shared.trouble().is_some_and(|trouble| trouble.contains("no broker answers")));
+        assert!(shared.hold_up(Some("the user may not")) && shared.hold_up(None));
+        assert_eq!(shared.trouble(), None);
     }
 }

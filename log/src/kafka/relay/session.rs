@@ -30,8 +30,6 @@ pub(super) struct Session {
     relay: Relay,
     epoch: Epoch,
     stop: CancellationToken,
-    /// What has been told already, so that a lasting failure is told once.
-    told: Option<String>,
     /// A batch whose commit failed: the number that it records, and where its events would be.
     unsure: Option<(u64, Arrived)>,
     /// Topics that other processes have made.
@@ -59,11 +57,17 @@ struct Batch {
 impl Session {
     pub(super) fn new(relay: Relay, epoch: Epoch, stop: CancellationToken) -> Self {
         let (others, refused) = (HashMap::new(), Refused::default());
-        Self { relay, epoch, stop, told: None, unsure: None, others, trimmed: 0, refused }
+        Self { relay, epoch, stop, unsure: None, others, trimmed: 0, refused }
     }
 
     /// Relays until it is told to stop, or the lease has gone to another.
     pub(super) fn run(mut self) {
+        self.relay_until_it_goes();
+        // whatever held it up is another's now
+        self.relay.shared.hold_up(None);
+    }
+
+    fn relay_until_it_goes(&mut self) {
         loop {
             let Err(error) = self.relay_all() else {
                 if self.stop.is_cancelled() {
@@ -89,10 +93,8 @@ impl Session {
                 Some(error) => self.relay.clients.words.explain(error),
                 None => error.to_string(),
             };
-            if self.told.as_ref() != Some(&words) {
-                self.relay.shared.hold_up(Some(&words));
+            if self.relay.shared.hold_up(Some(&words)) {
                 tracing::warn!(error = words, "what is committed does not reach Kafka; trying again");
-                self.told = Some(words);
             }
             std::thread::sleep(PAUSE);
         }
@@ -114,8 +116,7 @@ impl Session {
         while let Some(batch) = self.gather(next)? {
             let arrived = self.produce(&transactor, &batch)?;
             let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
-            if self.told.take().is_some() {
-                self.relay.shared.hold_up(None);
+            if self.relay.shared.hold_up(None) {
                 tracing::info!("what is committed reaches Kafka again");
             }
             next = batch.end;
