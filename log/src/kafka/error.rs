@@ -99,7 +99,7 @@ impl Words {
                 )
             }
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
-                format!("the user needs the rights Describe and Write on the transactional id {prefix}-relay")
+                format!("the user needs the rights Describe and Write on transactional ids that begin with {prefix}-relay")
             }
             RDKafkaErrorCode::ClusterAuthorizationFailed => format!(
                 "the user needs the right Write on topics that begin with {prefix}_; of brokers before 2.8 also \
@@ -204,7 +204,7 @@ mod tests {
         for (code, right) in [
             (RDKafkaErrorCode::TopicAuthorizationFailed, "topics that begin with shop_"),
             (RDKafkaErrorCode::GroupAuthorizationFailed, "groups that begin with shop___"),
-            (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, "id shop-relay"),
+            (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, "ids that begin with shop-relay"),
             (RDKafkaErrorCode::ClusterAuthorizationFailed, "IdempotentWrite"),
             (RDKafkaErrorCode::UnsupportedFeature, "too old"),
         ] {

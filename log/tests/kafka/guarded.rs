@@ -40,8 +40,8 @@ fn consumer_group(user: &str) -> String {
 }
 
 fn allow_transactions(broker: &Guarded, user: &str) {
-    let id = ["--transactional-id", &format!("{user}-relay")];
-    broker.allow(&[user], &id, &["Describe", "Write"]).expect("it is allowed");
+    let ids = ["--transactional-id", &format!("{user}-relay"), "--resource-pattern-type", "prefixed"];
+    broker.allow(&[user], &ids, &["Describe", "Write"]).expect("it is allowed");
 }
 
 /// Opens the log of an application that is called as its user, with a store in `folder`.
@@ -135,7 +135,8 @@ async fn the_rights_that_the_guide_lists_are_enough_and_one_that_is_missing_is_n
     denied(&broker, "nogroup", &["Read", "groups that begin with nogroup___"]).await;
     allow(&broker, "noid", &[]);
     allow_group(&broker, "noid");
-    relays_nothing(&broker, "noid", &["Describe and Write", "transactional id noid-relay"]).await;
+    relays_nothing(&broker, "noid", &["Describe and Write", "transactional ids that begin with noid-relay"])
+        .await;
     allow(&broker, "noread", &["Read"]);
     allow_group(&broker, "noread");
     allow_transactions(&broker, "noread");

@@ -1,4 +1,8 @@
 //! One turn of the relay: from an assignment of the lease until it goes.
+//!
+//! While one transaction is being committed the next one begins and sends its events, by the other of two transactors; its own
+//! commit is asked for when that of the one before has succeeded. So Kafka has transactions in the order of their rows, and what
+//! has been sent behind one that fails is never committed.
 
 use super::refused::{Aside, Origin, Refused};
 use super::transactor::{Outgoing, Transactor, Undelivered};
@@ -11,6 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Epoch, Millis, Offset, Records, TopicId, WriterId};
 
@@ -30,6 +35,8 @@ pub(super) struct Session {
     relay: Relay,
     epoch: Epoch,
     stop: CancellationToken,
+    /// What is being committed, while the next one begins.
+    committing: Option<JoinHandle<Result<(), Unsure>>>,
     /// A batch whose commit failed: the number that it records, and where its events would be.
     unsure: Option<(u64, Arrived)>,
     /// Topics that other processes have made.
@@ -47,6 +54,12 @@ struct Arrived {
     elsewhere: Vec<(u64, Bases)>,
 }
 
+/// A commit that failed: why, and of what.
+struct Unsure {
+    error: BoxError,
+    batch: (u64, Arrived),
+}
+
 /// Rows of the outbox, whole transactions only.
 struct Batch {
     rows: Vec<(u64, Row)>,
@@ -57,7 +70,7 @@ struct Batch {
 impl Session {
     pub(super) fn new(relay: Relay, epoch: Epoch, stop: CancellationToken) -> Self {
         let (others, refused) = (HashMap::new(), Refused::default());
-        Self { relay, epoch, stop, unsure: None, others, trimmed: 0, refused }
+        Self { relay, epoch, stop, committing: None, unsure: None, others, trimmed: 0, refused }
     }
 
     /// Relays until it is told to stop, or the lease has gone to another.
@@ -111,16 +124,20 @@ impl Session {
     fn relay_all(&mut self) -> Result<(), BoxError> {
         let (clients, singly) = (&self.relay.clients, self.refused.singly);
         let batch = self.relay.shared.limits.batch(clients.batch());
-        let transactor = Transactor::open(clients, batch, singly, &self.stop)?;
-        let mut next = self.begin(transactor.reached()?)?;
-        while let Some(batch) = self.gather(next)? {
-            let arrived = self.produce(&transactor, &batch)?;
-            let time = batch.rows.last().map_or(Millis(0), |(_, row)| row.time);
-            if self.relay.shared.hold_up(None) {
-                tracing::info!("what is committed reaches Kafka again");
-            }
+        let transactors = Transactor::open(clients, batch, singly, &self.stop)?;
+        let next = self.begin(transactors[0].reached()?)?;
+        let relayed = self.relay_from(next, &transactors);
+        // an error of what is being committed comes first: what follows it was begun for nothing
+        self.settle().and(relayed)
+    }
+
+    fn relay_from(&mut self, mut next: u64, transactors: &[Arc<Transactor>; 2]) -> Result<(), BoxError> {
+        for transactor in transactors.iter().cycle() {
+            let Some(batch) = self.gather(next)? else { break };
+            let arrived = self.produce(transactor, &batch)?;
+            self.settle()?;
             next = batch.end;
-            self.tell(next, arrived, time);
+            self.commit(transactor.clone(), (next, arrived), batch.time());
             self.refused.forget(next);
             if std::mem::take(&mut self.refused.singly) {
                 // the next ones go together again
@@ -133,6 +150,36 @@ impl Session {
         Ok(())
     }
 
+    /// Commits what a transactor has begun, and tells whoever waits for it.
+    fn commit(&mut self, transactor: Arc<Transactor>, batch: (u64, Arrived), time: Millis) {
+        let (relay, stop) = (self.relay.clone(), self.stop.clone());
+        self.committing = Some(self.relay.handle.spawn_blocking(move || {
+            if let Err(error) = transactor.commit(&stop) {
+                return Err(Unsure { error, batch });
+            }
+            if relay.shared.hold_up(None) {
+                tracing::info!("what is committed reaches Kafka again");
+            }
+            let (next, arrived) = batch;
+            relay.arrived(next, arrived, time);
+            Ok(())
+        }));
+    }
+
+    /// Waits until what is being committed is.
+    fn settle(&mut self) -> Result<(), BoxError> {
+        let Some(committing) = self.committing.take() else { return Ok(()) };
+        let committed = self.relay.handle.block_on(committing);
+        self.settled(committed)
+    }
+
+    fn settled(&mut self, committed: Result<Result<(), Unsure>, JoinError>) -> Result<(), BoxError> {
+        committed?.map_err(|Unsure { error, batch }| {
+            self.unsure = Some(batch);
+            error
+        })
+    }
+
     /// The first row that is not in Kafka.
     fn begin(&mut self, reached: Option<u64>) -> Result<u64, BoxError> {
         let topics = self.relay.handle.block_on(self.relay.store.topics())?;
@@ -140,23 +187,8 @@ impl Session {
         let outbox = outbox.ok_or("the store has lost its outbox")?;
         let next = first(reached, outbox.earliest[0].0, outbox.tail[0].0)?;
         let unsure = self.unsure.take().filter(|(end, _)| *end <= next);
-        self.tell(next, unsure.map(|(_, arrived)| arrived).unwrap_or_default(), Millis(0));
+        self.relay.arrived(next, unsure.map(|(_, arrived)| arrived).unwrap_or_default(), Millis(0));
         Ok(next)
-    }
-
-    /// Tells whoever waits that the rows below `next` are in Kafka.
-    fn tell(&self, next: u64, arrived: Arrived, time: Millis) {
-        let Arrived { here, elsewhere } = arrived;
-        self.relay.shared.relayed.arrive(next, here);
-        if elsewhere.is_empty() {
-            return;
-        }
-        let relay = self.relay.clone();
-        drop(self.relay.handle.spawn(async move {
-            if let Err(error) = relay.tell(&elsewhere, time).await {
-                tracing::debug!(%error, "another process finds out by itself what is in Kafka");
-            }
-        }));
     }
 
     /// A topic, whoever has made it.
@@ -187,6 +219,11 @@ impl Session {
                 if !batch.rows.is_empty() {
                     continue;
                 }
+                if let Some(committing) = self.committing.take() {
+                    // nothing follows it that would learn that it failed
+                    self.settled(committing.await)?;
+                    continue;
+                }
                 match stop.run_until_cancelled(tokio::time::timeout(LOOK, news.changed())).await {
                     None => return Ok(None),
                     Some(Ok(_)) => {}
@@ -197,6 +234,7 @@ impl Session {
         })
     }
 
+    /// Begins a transaction with a batch; returns where its events are when it is committed.
     fn produce(&mut self, transactor: &Transactor, batch: &Batch) -> Result<Arrived, BoxError> {
         let (mut events, mut aside) = (Vec::new(), Vec::new());
         for (number, row) in &batch.rows {
@@ -219,9 +257,7 @@ impl Session {
         self.relay.handle.block_on(self.relay.set_aside(&aside))?;
         let offsets = transactor.begin(&events, batch.end, &self.stop)?;
         let offsets: Vec<_> = events.iter().map(|event| event.origin).zip(offsets).collect();
-        self.unsure = Some((batch.end, batch.arrived(&offsets, self.relay.writer)));
-        transactor.commit(&self.stop)?;
-        Ok(self.unsure.take().map(|(_, arrived)| arrived).unwrap_or_default())
+        Ok(batch.arrived(&offsets, self.relay.writer))
     }
 
     /// Removes the rows below `reached`, which are in Kafka.
@@ -234,6 +270,23 @@ impl Session {
         drop(self.relay.handle.spawn(async move {
             if let Err(error) = store.trim(outbox, Offset(reached)).await {
                 tracing::debug!(%error, "rows that are in Kafka stay in the outbox for now");
+            }
+        }));
+    }
+}
+
+impl Relay {
+    /// Tells whoever waits that the rows below `next` are in Kafka.
+    fn arrived(&self, next: u64, arrived: Arrived, time: Millis) {
+        let Arrived { here, elsewhere } = arrived;
+        self.shared.relayed.arrive(next, here);
+        if elsewhere.is_empty() {
+            return;
+        }
+        let relay = self.clone();
+        drop(self.handle.spawn(async move {
+            if let Err(error) = relay.tell(&elsewhere, time).await {
+                tracing::debug!(%error, "another process finds out by itself what is in Kafka");
             }
         }));
     }
@@ -283,6 +336,11 @@ impl Batch {
             self.end = record.meta.offset.next().0;
         }
         Ok(())
+    }
+
+    /// When it was committed.
+    fn time(&self) -> Millis {
+        self.rows.last().map_or(Millis(0), |(_, row)| row.time)
     }
 
     fn is_whole(&self) -> bool {

@@ -22,6 +22,8 @@ const OPEN_FOR: &str = "10000";
 /// How long a connection may be idle until it is closed. When a broker leaves that the client knows as the one that keeps
 /// the number, it waits for it until any connection comes or goes (librdkafka's issue 5511), so one has to now and then.
 const IDLE: &str = "10000";
+/// What comes behind the log's prefix in the names: while a transaction of one is committed, the other's begins.
+const NAMES: [&str; 2] = ["relay", "relay-2"];
 /// How long it takes breath before it calls again.
 const BREATH: Duration = Duration::from_millis(5);
 
@@ -44,8 +46,8 @@ pub(super) struct Undelivered {
     pub(super) error: KafkaError,
 }
 
-/// Commits transactions under the one name that all relays of a log have: the last one to open it ends what the others
-/// left open, and they are refused from then on.
+/// Commits transactions under a name that all relays of a log have: the last one to open it ends what the others left open,
+/// and they are refused from then on.
 pub(super) struct Transactor {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
@@ -72,16 +74,32 @@ struct Delivered {
 }
 
 impl Transactor {
-    /// Opens the name, and so ends what another has left open under it.
+    /// Opens both names, and so ends what another has left open under them.
     /// Its batches have at most `batch` bytes; each event is one of its own if they are sent `singly`.
     pub(super) fn open(
         clients: &Clients,
         batch: usize,
         singly: bool,
         stop: &CancellationToken,
+    ) -> Result<[Arc<Self>; 2], KafkaError> {
+        let open = |name| Self::open_one(clients, name, batch, singly, stop).map(Arc::new);
+        // each takes a while
+        let [first, second] = std::thread::scope(|scope| {
+            NAMES.map(|name| scope.spawn(move || open(name))).map(|opening| opening.join())
+        });
+        let ended = |_| KafkaError::Canceled;
+        Ok([first.map_err(ended)??, second.map_err(ended)??])
+    }
+
+    fn open_one(
+        clients: &Clients,
+        name: &str,
+        batch: usize,
+        singly: bool,
+        stop: &CancellationToken,
     ) -> Result<Self, KafkaError> {
         let deliveries = Deliveries { context: Context(clients.words.clone()), state: Arc::default() };
-        let name = format!("{}-relay", clients.options.prefix);
+        let name = format!("{}-{name}", clients.options.prefix);
         let batch = batch.to_string();
         let mut config = clients.config(&[
             ("transactional.id", &name),
