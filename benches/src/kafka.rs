@@ -17,12 +17,13 @@ use cluster::{Kafka, PARTITIONS};
 use flow::Flow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use weir_schema::{At, RecordsBuilder};
 
 const WRITERS: u32 = 256;
-/// How often the broker is worked before anything is measured.
-const WARM: u32 = 3;
+/// How long the broker is worked before anything is measured: its compiler takes a processor's half for the first minute.
+const WARM: Duration = Duration::from_secs(75);
 
 /// A measurement by its name on the command line.
 type Bench = (&'static str, fn(&Runtime, &Kafka) -> anyhow::Result<Vec<Row>>);
@@ -53,10 +54,12 @@ pub(crate) fn run(wanted: &[String]) -> anyhow::Result<()> {
 /// Works a broker that has just started until it has compiled what it needs most: it is several times as fast then, and
 /// whoever is measured first would pay for it.
 fn warm(runtime: &Runtime, kafka: &Kafka) -> anyhow::Result<()> {
-    for _ in 0..WARM {
+    let begun = Instant::now();
+    while begun.elapsed() < WARM {
         runtime.block_on(append(kafka))?;
         tools::producer_performance(runtime, kafka)?;
         pure::run(runtime, kafka)?;
+        flow::of_weir(runtime, kafka)?;
     }
     Ok(())
 }
@@ -64,7 +67,7 @@ fn warm(runtime: &Runtime, kafka: &Kafka) -> anyhow::Result<()> {
 fn notes() -> Vec<String> {
     [
         "One broker (Apache Kafka 4.1.1) for both sides; it syncs no append by itself, as brokers are run, and is a third \
-         program on the machine. It is worked for half a minute before anything is measured. The store is a file, which is synced \
+         program on the machine. It is worked for more than a minute before anything is measured. The store is a file, which is synced \
          at each commit.",
         "Kafka Streams runs with `exactly_once_v2` and its defaults, and keeps its state in RocksDB and a changelog. Its rate \
          is that from its first output to its last, as ours beside it, so that its start does not count.",

@@ -250,18 +250,6 @@ impl Broker {
         }
         Ok(())
     }
-
-    /// Makes the brokers forget a group, with all the offsets that it has committed.
-    ///
-    /// # Errors
-    /// What the broker said.
-    pub async fn forget(&self, group: &str) -> Result<(), String> {
-        let forgotten = admin(&self.brokers)?.delete_groups(&[group], &AdminOptions::new()).await;
-        match forgotten.map_err(|e| e.to_string())?.into_iter().next() {
-            Some(Err((_, code))) => Err(code.to_string()),
-            _ => Ok(()),
-        }
-    }
 }
 
 const NOT_OURS: &str = "the broker is not ours to hurt";

@@ -151,7 +151,7 @@ fn open_producer(parts: &Parts, line: &Arc<Line>) -> Result<Producer, KafkaError
     let deliveries = Deliveries { context: Context(clients.words.clone()), line: line.clone() };
     let producer: Producer = config.create_with_context(deliveries)?;
     // the first acknowledgement would take half a second more
-    producer.client().fetch_metadata(Some(&clients.group("relay")), super::clients::ANSWER)?;
+    producer.client().fetch_metadata(Some(&super::relay::topic(clients)), super::clients::ANSWER)?;
     Ok(producer)
 }
 

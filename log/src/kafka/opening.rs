@@ -116,22 +116,22 @@ async fn open_outbox(
 async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, LogError> {
     let shared = Arc::new(Shared::new(&clients.options.prefix));
     let parts = Arc::new(ask(keeper, clients, move |clients| reach(clients, shared)).await?);
-    let (record, asked) = (clients.group("relay"), parts.clone());
+    let (record, asked) = (relay::topic(clients), parts.clone());
     let named = record.clone();
     let there = keeper.run(move || asked.partitions(&named)).await.ok_or(LogError::Closed)??;
     if there.is_none() {
         // the user may lack the right to
-        parts.topics.make(&record, &TopicSpec { name: name("relay"), ..outbox_spec() }).await?;
+        parts.topics.make_so(&record, 1, &relay::SETTINGS).await?;
     }
     ask(keeper, clients, try_reading).await?;
     Ok(parts)
 }
 
-/// Reads the log's own topic, which has no events: that the user may not read is told to nobody else at once.
+/// Reads the log's own topic: that the user may not read is told to nobody else at once.
 fn try_reading(clients: &Clients) -> Result<(), KafkaError> {
     let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
     let mut place = TopicPartitionList::new();
-    place.add_partition_offset(&clients.group("relay"), 0, Place::Beginning)?;
+    place.add_partition_offset(&relay::topic(clients), 0, Place::Beginning)?;
     consumer.assign(&place)?;
     let patience = Instant::now() + ANSWER;
     while Instant::now() < patience {
@@ -161,7 +161,7 @@ pub(super) fn reach(clients: &Clients, shared: Arc<Shared>) -> Result<Parts, Kaf
 /// Waits until a broker answers. Why none does is told to clients that are polled.
 fn greet(clients: &Clients) -> Result<(), KafkaError> {
     let (consumer, patience) = (clients.consumer(&[])?, Instant::now() + ANSWER);
-    let own = clients.group("relay");
+    let own = relay::topic(clients);
     loop {
         match consumer.fetch_metadata(Some(&own), GREETING) {
             Err(_) if Instant::now() < patience && !clients.words.are_lasting() => {}
@@ -212,11 +212,8 @@ async fn start_relay(keeper: &Keeper, relay: Relay) -> Result<RelayEnd, LogError
 }
 
 fn outbox_spec() -> TopicSpec {
-    TopicSpec { name: name(outbox::TOPIC), partitions: 1, partitioner: Partitioner::Murmur2, retention: None }
-}
-
-fn name(constant: &str) -> TopicName {
-    TopicName::new(constant).expect("the constant is a valid name")
+    let name = TopicName::new(outbox::TOPIC).expect("the constant is a valid name");
+    TopicSpec { name, partitions: 1, partitioner: Partitioner::Murmur2, retention: None }
 }
 
 fn capabilities(clients: &Clients, store: &dyn Store) -> Capabilities {

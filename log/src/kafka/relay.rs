@@ -6,6 +6,7 @@
 //! row's transaction came to, the number tells.
 
 mod elsewhere;
+mod record;
 mod refused;
 mod session;
 mod transactor;
@@ -23,9 +24,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Epoch, GroupName, Offset, WriterId};
 
+pub(super) use record::{SETTINGS, reached, topic};
 pub(super) use refused::troubles;
 pub(super) use session::first;
-pub(super) use transactor::reached;
 
 /// The group whose lease the relay has.
 pub(super) const GROUP: &str = "_weir_relay";

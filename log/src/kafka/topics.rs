@@ -45,11 +45,20 @@ impl Topics {
 
     /// Makes the topic that Kafka calls `name`; one that is there already is left as it is.
     pub(super) async fn make(&self, name: &str, spec: &TopicSpec) -> Result<(), LogError> {
+        self.make_so(name, spec.partitions, &[(RETENTION, &retention(spec))]).await
+    }
+
+    /// Makes a topic with settings of its own.
+    pub(super) async fn make_so(
+        &self,
+        name: &str,
+        partitions: u32,
+        settings: &[(&str, &str)],
+    ) -> Result<(), LogError> {
         let operation = format!("create topic {name} in Kafka");
         let replication = self.clients.options.replication.map_or(-1, i32::from);
-        let retention = retention(spec);
-        let topic = NewTopic::new(name, number(spec.partitions), TopicReplication::Fixed(replication))
-            .set(RETENTION, &retention);
+        let topic = NewTopic::new(name, number(partitions), TopicReplication::Fixed(replication));
+        let topic = settings.iter().fold(topic, |topic, (setting, value)| topic.set(setting, value));
         let made = self.admin.create_topics([&topic], &options()).await;
         let made = made.map_err(|error| self.clients.words.unavailable(&operation, &error))?;
         match made.into_iter().next() {
@@ -171,7 +180,7 @@ pub(super) fn check_partitions(name: &str, there: u32, spec: &TopicSpec) -> Resu
 
 /// Names in Kafka that the log keeps for itself.
 pub(super) fn check_name(mirror: &Mirror, clients: &Clients, spec: &TopicSpec) -> Result<(), LogError> {
-    let is_own = mirror.name_of(&spec.name) == clients.group("relay");
+    let is_own = mirror.name_of(&spec.name) == super::relay::topic(clients);
     if is_own || spec.name.as_str() == super::outbox::TOPIC {
         return Err(LogError::AlreadyExists(format!(
             "topic {}: the log needs this name for itself",

@@ -1,9 +1,11 @@
 //! One turn of the relay: from an assignment of the lease until it goes.
 //!
-//! While one transaction is being committed the next one begins and sends its events, by the other of two transactors; its own
-//! commit is asked for when that of the one before has succeeded. So Kafka has transactions in the order of their rows, and what
-//! has been sent behind one that fails is never committed.
+//! Transactions go by two transactors in turns, so that none waits until the marks of the one before it are written. Where as many
+//! rows wait as go into one, the next begins and sends its events while the last is being committed; its own commit is asked
+//! for when that has succeeded. So Kafka has transactions in the order of their rows, and what has been sent behind one that fails is
+//! never committed.
 
+use super::record;
 use super::refused::{Aside, Origin, Refused};
 use super::transactor::{Outgoing, Transactor, Undelivered};
 use super::{Relay, group};
@@ -122,29 +124,31 @@ impl Session {
 
     /// Relays until it is told to stop, or is to begin anew.
     fn relay_all(&mut self) -> Result<(), BoxError> {
-        let (clients, singly) = (&self.relay.clients, self.refused.singly);
+        let (clients, singly) = (self.relay.clients.clone(), self.refused.singly);
         let batch = self.relay.shared.limits.batch(clients.batch());
-        let transactors = Transactor::open(clients, batch, singly, &self.stop)?;
-        let next = self.begin(transactors[0].reached()?)?;
+        let transactors = Transactor::open(&clients, batch, singly, &self.stop)?;
+        let next = self.begin(record::reached(&clients)?)?;
         let relayed = self.relay_from(next, &transactors);
         // an error of what is being committed comes first: what follows it was begun for nothing
         self.settle().and(relayed)
     }
 
     fn relay_from(&mut self, mut next: u64, transactors: &[Arc<Transactor>; 2]) -> Result<(), BoxError> {
+        let mut over = next;
         for transactor in transactors.iter().cycle() {
             let Some(batch) = self.gather(next)? else { break };
             let arrived = self.produce(transactor, &batch)?;
+            // this transactor's last one is over, and its number there for everybody
+            if over.saturating_sub(self.trimmed) >= LEFT {
+                self.tidy(over);
+            }
             self.settle()?;
-            next = batch.end;
-            self.commit(transactor.clone(), (next, arrived), batch.time());
             self.refused.forget(next);
+            (over, next) = (next, batch.end);
+            self.commit(transactor.clone(), (next, arrived), batch.time());
             if std::mem::take(&mut self.refused.singly) {
                 // the next ones go together again
                 break;
-            }
-            if next - self.trimmed >= LEFT {
-                self.tidy(next);
             }
         }
         Ok(())
@@ -212,16 +216,18 @@ impl Session {
             loop {
                 let read = relay.store.read(relay.outbox, Offset(batch.end), BATCH);
                 let Some(records) = stop.run_until_cancelled(read).await else { return Ok(None) };
-                batch.add(&records?)?;
+                let records = records?;
+                batch.add(&records)?;
+                let is_full = records.len() >= BATCH.events || records.bytes() >= BATCH.bytes;
+                if !is_full && let Some(committing) = self.committing.take() {
+                    // a transaction costs the same whatever is in it: what comes meanwhile goes along
+                    self.settled(committing.await)?;
+                    continue;
+                }
                 if batch.is_whole() && !batch.rows.is_empty() {
                     return Ok(Some(batch));
                 }
                 if !batch.rows.is_empty() {
-                    continue;
-                }
-                if let Some(committing) = self.committing.take() {
-                    // nothing follows it that would learn that it failed
-                    self.settled(committing.await)?;
                     continue;
                 }
                 match stop.run_until_cancelled(tokio::time::timeout(LOOK, news.changed())).await {
@@ -320,8 +326,8 @@ pub(in crate::kafka) fn first(reached: Option<u64>, earliest: u64, tail: u64) ->
         Some(reached) => Ok(reached),
         None if earliest == 0 || earliest == tail => Ok(earliest),
         None => Err(format!(
-            "Kafka does not know how many transactions of this log it has (the offsets of a group expire after \
-             offsets.retention.minutes), and the store has {} that may be there or not",
+            "Kafka does not know how many transactions of this log it has (its topic ___relay says so, and is empty), and the \
+             store has {} that may be there or not",
             tail - earliest
         )),
     }
@@ -378,13 +384,13 @@ mod tests {
         assert_eq!(first(None, 0, 5), Ok(0), "nothing was ever recorded, so nothing was sent");
         assert_eq!(first(Some(3), 0, 5), Ok(3));
         assert_eq!(first(Some(5), 5, 5), Ok(5));
-        assert_eq!(first(None, 5, 5), Ok(5), "the number has expired, and everything was sent");
+        assert_eq!(first(None, 5, 5), Ok(5), "the number is gone, and everything was sent");
     }
 
     #[test]
     fn a_store_and_brokers_that_do_not_belong_together_are_not_guessed_about() {
         assert!(first(Some(6), 0, 5).expect_err("the store is older").contains("topicPrefix"));
         assert!(first(Some(2), 3, 5).expect_err("the brokers are others").contains("another store"));
-        assert!(first(None, 3, 5).expect_err("it may be there or not").contains("expire"));
+        assert!(first(None, 3, 5).expect_err("it may be there or not").contains("___relay"));
     }
 }

@@ -1,16 +1,15 @@
 //! Transactions of Kafka's: events, and the number that was reached by them.
 
+use super::record;
 use super::refused::Origin;
 use crate::kafka::append::message;
-use crate::kafka::clients::{ANSWER, Clients, Consumer, Context, KNOWN_WITHIN, patiently};
+use crate::kafka::clients::{ANSWER, Clients, Context, KNOWN_WITHIN};
 use crate::kafka::mirror::{Topic, offset};
 use crate::{BoxError, FaultPoint, Faults};
 use rdkafka::client::ClientContext;
-use rdkafka::consumer::{Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{Producer as _, ProducerContext, ThreadedProducer};
-use rdkafka::{Offset as Place, TopicPartitionList};
+use rdkafka::message::{DeliveryResult, Message as _, ToBytes};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +19,7 @@ use weir_schema::{At, Millis, Offset, Record};
 /// what the broker takes to look.
 const OPEN_FOR: &str = "10000";
 /// How long a connection may be idle until it is closed. When a broker leaves that the client knows as the one that keeps
-/// the number, it waits for it until any connection comes or goes (librdkafka's issue 5511), so one has to now and then.
+/// its transactions, it waits for it until any connection comes or goes (librdkafka's issue 5511), so one has to now and then.
 const IDLE: &str = "10000";
 /// What comes behind the log's prefix in the names: while a transaction of one is committed, the other's begins.
 const NAMES: [&str; 2] = ["relay", "relay-2"];
@@ -51,8 +50,7 @@ pub(super) struct Undelivered {
 pub(super) struct Transactor {
     producer: ThreadedProducer<Deliveries>,
     deliveries: Deliveries,
-    consumer: Consumer,
-    /// Of the topic without events, and of the group, in which the number is recorded.
+    /// The topic in which the number is recorded.
     record: String,
     faults: Option<Arc<dyn Faults>>,
 }
@@ -115,19 +113,12 @@ impl Transactor {
         }
         let producer: ThreadedProducer<Deliveries> = config.create_with_context(deliveries.clone())?;
         insist(stop, || producer.init_transactions(ANSWER))?;
-        let consumer = recorder(clients, "read_committed")?;
         Ok(Self {
             producer,
             deliveries,
-            consumer,
-            record: clients.group("relay"),
+            record: record::topic(clients),
             faults: clients.options.faults.clone(),
         })
-    }
-
-    /// The number that the last transaction has recorded.
-    pub(super) fn reached(&self) -> Result<Option<u64>, KafkaError> {
-        recorded(&self.consumer, &self.record)
     }
 
     /// Begins a transaction of `events` and the number `reached`; returns where they are when it is committed. After an
@@ -140,17 +131,20 @@ impl Transactor {
     ) -> Result<Vec<Offset>, BoxError> {
         self.at(FaultPoint::Taken)?;
         self.producer.begin_transaction()?;
-        self.deliveries.expect(events.len());
+        self.deliveries.expect(events.len() + 1);
         for (index, outgoing) in events.iter().enumerate() {
-            self.send(index, outgoing).map_err(|error| outgoing.undelivered(error))?;
+            let Outgoing { topic, event, time, .. } = outgoing;
+            let sent = self.send(|| message(topic, event, *time, Box::new(index)));
+            sent.map_err(|error| outgoing.undelivered(error))?;
         }
-        let mut place = TopicPartitionList::new();
-        place.add_partition_offset(&self.record, 0, Place::Offset(reached.cast_signed()))?;
-        let member = self.member()?;
-        // runs while the events fly
-        insist(stop, || self.producer.send_offsets_to_transaction(&place, &member, ANSWER))?;
-        let delivered = self.deliveries.wait(stop)?;
-        let offsets = delivered.map_err(|(index, error)| events[index].undelivered(error))?;
+        let reached = reached.to_string();
+        self.send(|| record::event(&self.record, &reached, Box::new(events.len())))?;
+        let mut offsets = self.deliveries.wait(stop)?.map_err(|(index, error)| match events.get(index) {
+            Some(outgoing) => outgoing.undelivered(error).into(),
+            None => BoxError::from(error),
+        })?;
+        // of the number
+        offsets.pop();
         // a report is let go of after it was heard; a commit before that waits for a tenth of a second
         while self.producer.in_flight_count() > 0 {
             std::thread::yield_now();
@@ -169,10 +163,13 @@ impl Transactor {
         crate::faults::at(self.faults.as_ref(), point)
     }
 
-    fn send(&self, index: usize, outgoing: &Outgoing<'_>) -> Result<(), KafkaError> {
-        let Outgoing { topic, event, time, .. } = outgoing;
+    fn send<'a, K, P>(&self, make: impl Fn() -> BaseRecord<'a, K, P, Box<usize>>) -> Result<(), KafkaError>
+    where
+        K: ToBytes + ?Sized + 'a,
+        P: ToBytes + ?Sized + 'a,
+    {
         loop {
-            match self.producer.send(message(topic, event, *time, Box::new(index))) {
+            match self.producer.send(make()) {
                 Ok(()) => return Ok(()),
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
                     std::thread::sleep(BREATH);
@@ -181,31 +178,6 @@ impl Transactor {
             }
         }
     }
-
-    fn member(&self) -> Result<ConsumerGroupMetadata, KafkaError> {
-        self.consumer.group_metadata().ok_or(KafkaError::Global(RDKafkaErrorCode::UnknownGroup))
-    }
-}
-
-/// The number that the last transaction that has ended has recorded in Kafka; none: there has been none, or it has
-/// expired. One that a dead process left open would be waited for, so it is not looked at.
-pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Option<u64>, KafkaError> {
-    recorded(&recorder(clients, "read_uncommitted")?, &clients.group("relay"))
-}
-
-fn recorder(clients: &Clients, isolation: &str) -> Result<Consumer, KafkaError> {
-    clients.consumer(&[("group.id", &clients.group("relay")), ("isolation.level", isolation)])
-}
-
-fn recorded(consumer: &Consumer, record: &str) -> Result<Option<u64>, KafkaError> {
-    let mut place = TopicPartitionList::new();
-    place.add_partition(record, 0);
-    let found = patiently(|| consumer.committed_offsets(place.clone(), ANSWER))?;
-    let number = found.find_partition(record, 0).map(|element| element.offset());
-    Ok(match number {
-        Some(Place::Offset(number)) => Some(offset(number).0),
-        _ => None,
-    })
 }
 
 /// Calls until it is done, or fails for good, or `stop`.

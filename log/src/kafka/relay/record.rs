@@ -1,0 +1,80 @@
+//! The number that the relay has reached, in Kafka: an event of the log's own topic, in the transaction whose rows it counts. So it
+//! is there if they are, and only then.
+//!
+//! An offset that a group commits in the transaction would do as well, and costs two requests more, which brokers gather for
+//! some milliseconds (`group.coordinator.append.linger.ms`).
+
+use crate::kafka::clients::{ANSWER, Clients, Consumer, patiently};
+use crate::kafka::error::is_silence;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::BaseRecord;
+use rdkafka::util::IntoOpaque;
+use rdkafka::{Offset as Place, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// How the topic is made: only its last event counts, however old that is.
+pub(in crate::kafka) const SETTINGS: [(&str, &str); 2] =
+    [("cleanup.policy", "compact"), ("segment.bytes", "16777216")];
+/// Of each event.
+const KEY: &str = "reached";
+/// How far before the end the last event is looked for at first: behind it are marks of transactions, and what was aborted.
+const BACK: i64 = 64;
+/// How long an event is waited for at a time.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The log's own topic.
+pub(in crate::kafka) fn topic(clients: &Clients) -> String {
+    clients.group("relay")
+}
+
+/// An event of `topic` that says that `reached` was reached.
+pub(super) fn event<'a, D: IntoOpaque>(
+    topic: &'a str,
+    reached: &'a str,
+    opaque: D,
+) -> BaseRecord<'a, str, str, D> {
+    BaseRecord::with_opaque_to(topic, opaque).partition(0).key(KEY).payload(reached)
+}
+
+/// The number of the last transaction that has been committed; none: there has been none. One that is open is not waited for.
+pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Option<u64>, KafkaError> {
+    let topic = topic(clients);
+    let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
+    let (low, end) = patiently(|| consumer.fetch_watermarks(&topic, 0, ANSWER))?;
+    let mut back = BACK;
+    loop {
+        let from = low.max(end.saturating_sub(back));
+        let last = last_since(&consumer, &topic, from)?;
+        if last.is_some() || from == low {
+            return Ok(last);
+        }
+        back = back.saturating_mul(8);
+    }
+}
+
+/// The number of the last event from an offset on.
+fn last_since(consumer: &Consumer, topic: &str, from: i64) -> Result<Option<u64>, KafkaError> {
+    let mut place = TopicPartitionList::new();
+    place.add_partition_offset(topic, 0, Place::Offset(from))?;
+    consumer.assign(&place)?;
+    let (mut last, mut patience) = (None, Instant::now() + ANSWER);
+    loop {
+        match consumer.poll(POLL) {
+            Some(Ok(event)) => {
+                let number = event.payload().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+                // one that is no number is not the relay's: which is the last one cannot be told any more
+                let unknown = KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage);
+                last = Some(number.ok_or(unknown)?);
+                patience = Instant::now() + ANSWER;
+            }
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),
+            Some(Err(error)) if !is_silence(&error) => return Err(error),
+            Some(Err(_)) | None if Instant::now() < patience => {}
+            Some(Err(_)) | None => {
+                return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
+            }
+        }
+    }
+}
