@@ -67,7 +67,7 @@ async fn serve(parts: WorkerParts, worker: Rc<Worker>) -> anyhow::Result<()> {
         }
     };
     let calls = serve_calls(parts.calls, transactor, parts.live, parts.stop.clone());
-    let (accepted, (), ()) = tokio::join!(accept, pump.run(parts.stop), calls);
+    let (accepted, (), ()) = tokio::join!(biased; accept, pump.run(parts.stop), calls);
     accepted.context("serve the gateway")
 }
 

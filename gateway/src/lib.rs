@@ -10,6 +10,7 @@ mod error_code;
 mod host;
 mod idempotency;
 mod metrics;
+mod outbox;
 mod project;
 mod request;
 mod respond;

@@ -1,5 +1,6 @@
 //! The accept loop of one worker, on the worker's own thread: no channel between a socket and its function.
 
+use crate::outbox::{Outbox, Socket};
 use crate::respond::Answer;
 use crate::service::Gateway;
 use hyper::server::conn::http1;
@@ -8,9 +9,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -40,6 +42,21 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
+    let outbox = Rc::new(Outbox::default());
+    let closer = tokio::task::spawn_local(outbox.clone().close_rounds());
+    let mut served = pin!(serve_all(listener, gateway, shutdown, outbox.clone()));
+    // whoever shares the task with this comes to work after it: a stretch of triggers is long
+    std::future::poll_fn(|cx| {
+        outbox.send();
+        served.as_mut().poll(cx)
+    })
+    .await;
+    outbox.send();
+    closer.abort();
+    Ok(())
+}
+
+async fn serve_all(listener: TcpListener, gateway: Gateway, shutdown: CancellationToken, outbox: Rc<Outbox>) {
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -49,8 +66,15 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let connection = handle(stream, peer, gateway.clone(), connections.clone(), shutdown.clone());
-                connections.spawn_local(connection);
+                let (gateway, tasks) = (gateway.clone(), connections.clone());
+                connections.spawn_local(handle(
+                    stream,
+                    peer,
+                    gateway,
+                    tasks,
+                    shutdown.clone(),
+                    outbox.clone(),
+                ));
             }
             Err(error) => {
                 // out of file descriptors, mostly: the sockets that are open must go on
@@ -62,7 +86,6 @@ pub async fn serve(
     drop(listener);
     connections.close();
     connections.wait().await;
-    Ok(())
 }
 
 async fn handle(
@@ -71,24 +94,26 @@ async fn handle(
     gateway: Gateway,
     tasks: TaskTracker,
     shutdown: CancellationToken,
+    outbox: Rc<Outbox>,
 ) {
     if stream.set_nodelay(true).is_err() {
         return; // the client is gone already
     }
     let head_timeout = gateway.settings().head_timeout;
+    let socket = Socket::new(stream, outbox.clone());
     let service = service_fn(move |request| {
-        let (gateway, tasks) = (gateway.clone(), tasks.clone());
+        let (gateway, tasks, outbox) = (gateway.clone(), tasks.clone(), outbox.clone());
         let answer: Pin<Box<dyn Future<Output = Answer>>> =
             Box::pin(async move { gateway.answer(request, peer).await });
         // made here and not in the block below, which hyper may drop before it has polled it once
-        let outlive = Outlive { answer: Some(answer), tasks };
+        let outlive = Outlive { answer: Some(answer), has_begun: false, tasks, outbox };
         async move { Ok::<_, Infallible>(outlive.await) }
     });
     let mut http = http1::Builder::new();
     // a client that has closed its end has still sent its request
     http.half_close(true);
     http.timer(TokioTimer::new()).header_read_timeout(head_timeout).max_headers(128);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let connection = http.serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -105,13 +130,20 @@ async fn handle(
 /// Waits for an answer; dropped before it is there (the client hung up), it lets the invocation go on by itself.
 struct Outlive {
     answer: Option<Pin<Box<dyn Future<Output = Answer>>>>,
+    has_begun: bool,
     tasks: TaskTracker,
+    outbox: Rc<Outbox>,
 }
 
 impl Future for Outlive {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        // one that goes on may take long
+        match std::mem::replace(&mut self.has_begun, true) {
+            true => self.outbox.send(),
+            false => self.outbox.send_late(Instant::now()),
+        }
         let answer = self.answer.as_mut().expect("polled after it was ready");
         let ready = std::task::ready!(answer.as_mut().poll(cx));
         self.answer = None;
