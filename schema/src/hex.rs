@@ -9,12 +9,16 @@ pub struct Hex<const N: usize>([u8; N]);
 impl<const N: usize> Hex<N> {
     /// The last `N` digits of `number`.
     #[must_use]
-    pub fn of(mut number: u128) -> Self {
-        let mut digits = [b'0'; N];
-        for digit in digits.iter_mut().rev() {
-            *digit = b"0123456789abcdef"[(number & 15) as usize];
-            number >>= 4;
+    pub fn of(number: u128) -> Self {
+        // bytes and sums, not a table: so the compiler makes many digits at once
+        let mut all = [0; 32];
+        for (pair, byte) in all.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+            pair[0] = digit(byte >> 4);
+            pair[1] = digit(byte & 15);
         }
+        let mut digits = [b'0'; N];
+        let known = N.min(all.len());
+        digits[N - known..].copy_from_slice(&all[all.len() - known..]);
         Self(digits)
     }
 
@@ -23,6 +27,10 @@ impl<const N: usize> Hex<N> {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
     }
+}
+
+fn digit(value: u8) -> u8 {
+    value + if value < 10 { b'0' } else { b'a' - 10 }
 }
 
 impl<const N: usize> fmt::Display for Hex<N> {
@@ -47,6 +55,7 @@ mod tests {
         fn the_digits_are_those_of_the_standard_library(number: u128) {
             prop_assert_eq!(Hex::<32>::of(number).to_string(), format!("{number:032x}"));
             prop_assert_eq!(Hex::<16>::of(number).to_string(), format!("{:016x}", number as u64));
+            prop_assert_eq!(Hex::<34>::of(number).to_string(), format!("{number:034x}"));
         }
     }
 }
