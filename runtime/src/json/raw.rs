@@ -52,13 +52,23 @@ pub(super) fn write(
     style: Style,
     out: &mut Vec<u8>,
 ) -> mlua::Result<Result<(), WriteError>> {
+    let mut writer = Writer { out: &mut *out, style, array: 0, sources: None };
+    // what is no table does not need the stack
+    match value {
+        Value::Nil => return Ok(writer.word("null")),
+        Value::Boolean(is) => return Ok(writer.word(if *is { "true" } else { "false" })),
+        Value::Number(number) => return Ok(writer.number(*number)),
+        Value::String(text) => return Ok(writer.string(&text.as_bytes())),
+        _ => {}
+    }
     let start = out.len();
     let mut result = Ok(());
     let guard = json.heap.lift(lua);
     let write = |l: *mut lua_State, first: c_int| {
         // SAFETY: every push is covered by a lua_checkstack; nothing is left above the arguments.
         unsafe {
-            let mut writer = Writer { out: &mut *out, style, array: first, sources: first + 1 };
+            let sources = (!is_empty(l, first + 1)).then_some(first + 1);
+            let mut writer = Writer { out: &mut *out, style, array: first, sources };
             result = writer.value(l, MAX_DEPTH);
             lua_settop(l, first);
         }
@@ -114,12 +124,15 @@ unsafe fn room(l: *mut lua_State) -> Result<(), Flaw> {
 
 /// The bytes of the string at `index`; empty if there is none. They live as long as the string does.
 unsafe fn string_at<'s>(l: *mut lua_State, index: c_int) -> &'s [u8] {
+    // SAFETY: it is a string.
+    unsafe { if lua_type(l, index) == LUA_TSTRING { bytes_at(l, index) } else { &[] } }
+}
+
+/// As [`string_at`], where a string is known to be there.
+unsafe fn bytes_at<'s>(l: *mut lua_State, index: c_int) -> &'s [u8] {
+    let mut length = 0;
     // SAFETY: lua_tolstring of a string does not convert, and its pointer is good for `length` bytes.
     unsafe {
-        if lua_type(l, index) != LUA_TSTRING {
-            return &[];
-        }
-        let mut length = 0;
         let start = lua_tolstring(l, index, &raw mut length);
         std::slice::from_raw_parts(start.cast(), length)
     }
@@ -140,6 +153,18 @@ unsafe fn is_list(l: *mut lua_State, array: c_int) -> bool {
         let is_list = lua_rawequal(l, -1, array) != 0;
         lua_pop(l, 1);
         is_list
+    }
+}
+
+/// Whether the table at `index` has no keys.
+unsafe fn is_empty(l: *mut lua_State, index: c_int) -> bool {
+    // SAFETY: two slots of `room`; what the iteration pushed is popped.
+    unsafe {
+        let is_empty = lua_rawiter(l, index, 0) < 0;
+        if !is_empty {
+            lua_pop(l, 2);
+        }
+        is_empty
     }
 }
 

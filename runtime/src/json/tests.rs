@@ -48,6 +48,15 @@ fn same(a: &Tree, b: &Tree) -> bool {
     }
 }
 
+#[test]
+fn whole_numbers_are_read_as_they_stand() {
+    let (lua, json) = engine();
+    let text = "[0,-0,7,-12,999999999999999,-999999999999999,1000000000000000,9007199254740992]";
+    let parsed = json.parse(&lua, text.as_bytes()).expect("memory").expect("valid JSON");
+    let written = json.to_vec(&lua, &parsed.value, Style::Strict).expect("memory").expect("writable");
+    assert_eq!(String::from_utf8(written).expect("UTF-8"), text.replace("-0,", "-0.0,"));
+}
+
 proptest! {
     #[test]
     fn what_is_read_and_written_again_is_what_serde_reads(tree in tree()) {

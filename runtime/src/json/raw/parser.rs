@@ -186,8 +186,13 @@ impl<'a> Parser<'a> {
             }
             self.digits()?;
         }
+        if is_integer && self.at - digits <= 15 {
+            let magnitude = self.text[digits..self.at].iter().fold(0, |n, d| n * 10 + u64::from(d - b'0'));
+            // exact, and there is a zero below zero
+            return Ok(if digits > start { -(magnitude as f64) } else { magnitude as f64 });
+        }
         let token = std::str::from_utf8(&self.text[start..self.at]).map_err(|_| Flaw::NoValue)?;
-        if is_integer && self.inexact.is_none() && self.at - digits > 15 {
+        if is_integer && self.inexact.is_none() {
             let magnitude = token.trim_start_matches('-').parse().unwrap_or(u64::MAX);
             self.inexact = (magnitude > EXACT).then_some(start);
         }

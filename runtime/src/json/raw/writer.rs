@@ -1,7 +1,7 @@
 //! Writes the value on top of the Lua stack as JSON.
 
 use super::parser::Parser;
-use super::{EXACT, is_list, is_null, room, string_at};
+use super::{EXACT, bytes_at, is_list, is_null, room, string_at};
 use crate::json::{Cjson, Formless, MAX_BYTES, MAX_DEPTH, Segment, Style, WriteError};
 use mlua::ffi::*;
 use std::ffi::c_int;
@@ -9,9 +9,10 @@ use std::ffi::c_int;
 pub(super) struct Writer<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) style: Style,
-    /// Where they stand on the stack: the array metatable, and the sources of tables.
+    /// Where the array metatable stands on the stack.
     pub(super) array: c_int,
-    pub(super) sources: c_int,
+    /// Where the sources of tables stand, if any table has one.
+    pub(super) sources: Option<c_int>,
 }
 
 pub(super) type Written = Result<(), WriteError>;
@@ -22,24 +23,26 @@ impl Writer<'_> {
         // SAFETY: reads of the top; tables check for their slots.
         unsafe {
             match lua_type(l, -1) {
-                LUA_TNIL => self.out.extend_from_slice(b"null"),
-                LUA_TBOOLEAN => {
-                    self.out.extend_from_slice(if lua_toboolean(l, -1) != 0 { b"true" } else { b"false" });
-                }
-                LUA_TNUMBER => return self.number(lua_tonumber(l, -1)),
-                LUA_TSTRING => return self.string(string_at(l, -1)),
-                LUA_TLIGHTUSERDATA if is_null(l) => self.out.extend_from_slice(b"null"),
-                LUA_TTABLE => return self.table(l, depth),
+                LUA_TNIL => self.word("null"),
+                LUA_TBOOLEAN => self.word(if lua_toboolean(l, -1) != 0 { "true" } else { "false" }),
+                LUA_TNUMBER => self.number(lua_tonumber(l, -1)),
+                LUA_TSTRING => self.string(bytes_at(l, -1)),
+                LUA_TLIGHTUSERDATA if is_null(l) => self.word("null"),
+                LUA_TTABLE => self.table(l, depth),
                 other => {
                     let name = std::ffi::CStr::from_ptr(lua_typename(l, other)).to_string_lossy();
-                    return Err(Formless::Type(name.into_owned()).into());
+                    Err(Formless::Type(name.into_owned()).into())
                 }
             }
         }
+    }
+
+    pub(super) fn word(&mut self, word: &str) -> Written {
+        self.out.extend_from_slice(word.as_bytes());
         Ok(())
     }
 
-    fn number(&mut self, number: f64) -> Written {
+    pub(super) fn number(&mut self, number: f64) -> Written {
         if !number.is_finite() {
             return Err(Formless::NotFinite.into());
         }
@@ -54,7 +57,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn string(&mut self, bytes: &[u8]) -> Written {
+    pub(super) fn string(&mut self, bytes: &[u8]) -> Written {
         let text = std::str::from_utf8(bytes).map_err(|_| Formless::NotUtf8)?;
         write_string(text, self.out);
         Ok(())
@@ -101,7 +104,7 @@ impl Writer<'_> {
                     self.out.push(b',');
                 }
                 if is_object {
-                    let key = string_at(l, -2);
+                    let key = bytes_at(l, -2);
                     self.string(key).map_err(|e| e.under(member(key)))?;
                     self.out.push(b':');
                     self.value(l, depth - 1).map_err(|e| e.under(member(key)))?;
@@ -118,10 +121,11 @@ impl Writer<'_> {
 
     /// If the table on top was parsed from bytes and is still what they say: writes them.
     unsafe fn source(&mut self, l: *mut lua_State) -> bool {
+        let Some(sources) = self.sources else { return false };
         // SAFETY: one slot of `room`; the source stays on the stack, and so alive, while it is read.
         unsafe {
             lua_pushvalue(l, -1);
-            lua_rawget(l, self.sources);
+            lua_rawget(l, sources);
             let is_same = lua_type(l, -1) == LUA_TSTRING && {
                 let text = string_at(l, -1);
                 lua_pushvalue(l, -2);
