@@ -209,7 +209,7 @@ fn finish(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, driven: Driven) -
             return Err(raised(lua, shared, run, frame, &error, begun == Value::Boolean(true)));
         }
     };
-    let file = format!("app/{}.lua", frame.function);
+    let file = || format!("app/{}.lua", frame.function);
     if !matches!(second, Value::Nil | Value::Boolean(false)) {
         let mut failure = shown(lua, shared, &second, FailureKind::Refused);
         failure.stack = Vec::new();
@@ -218,16 +218,16 @@ fn finish(lua: &Lua, shared: &Shared, run: &Run, frame: Frame, driven: Driven) -
     if let Some(table) = response::of(shared, &value) {
         return response::build(lua, shared, &table)
             .map(Reply::Response)
-            .map_err(|text| answer_failure(run, &file, &text));
+            .map_err(|text| answer_failure(run, &file(), &text));
     }
     let shape = frame.shape.as_ref();
     if let Some(reply) = shape.and_then(|shape| said(shape, &value)) {
-        return reply.map(Reply::Response).map_err(|text| answer_failure(run, &file, &text));
+        return reply.map(Reply::Response).map_err(|text| answer_failure(run, &file(), &text));
     }
     let json = shared.json.to_vec(lua, &value, Style::Strict).map_err(|e| engine_failure(run, &e))?;
-    let json = json.map_err(|error| unwritable(&file, &error))?;
+    let json = json.map_err(|error| unwritable(&file(), &error))?;
     match shape.map(|shape| response::around(shape, &json, run.depth() > 0)) {
-        Some(Err(text)) => Err(answer_failure(run, &file, &text)),
+        Some(Err(text)) => Err(answer_failure(run, &file(), &text)),
         Some(Ok(Some(response))) => Ok(Reply::Response(response)),
         Some(Ok(None)) | None => Ok(Reply::Value(json.into())),
     }

@@ -20,7 +20,7 @@ const NO_CODE: [&str; 7] = [".weir", ".git", "node_modules", "target", "logs", "
 #[derive(Debug)]
 pub struct Code {
     files: BTreeMap<Arc<str>, Arc<CodeFile>>,
-    functions: HashMap<FunctionName, Arc<CodeFile>>,
+    functions: foldhash::HashMap<FunctionName, Arc<CodeFile>>,
     /// By what `require` may call them, with the rank of the folder that the name stands for.
     modules: HashMap<String, (usize, Arc<CodeFile>)>,
     /// Modules of Weir's own that are written in Lua, by the names that `require` knows them by.

@@ -45,8 +45,8 @@ pub(crate) struct Frame {
     /// Whether its coroutine may yield when its slice is over: not below a C call that cannot.
     pub(crate) may_yield: bool,
     pub(crate) env: Table,
-    /// What `require` has loaded, by path.
-    pub(crate) loaded: Table,
+    /// What `require` has loaded, by path, once it was asked.
+    pub(crate) loaded: Option<Table>,
     /// Whether `package.loaded` was written to.
     pub(crate) has_replaced: bool,
     pub(crate) raised: Option<Raised>,
@@ -54,6 +54,17 @@ pub(crate) struct Frame {
     pub(crate) cjson: Cjson,
     /// What it answers by `ngx`.
     pub(crate) shape: Option<Table>,
+}
+
+impl Frame {
+    /// See the field; made when it is asked for, since most functions require nothing.
+    pub(crate) fn loaded(&mut self, lua: &mlua::Lua) -> mlua::Result<Table> {
+        if let Some(loaded) = &self.loaded {
+            return Ok(loaded.clone());
+        }
+        let loaded = lua.create_table()?;
+        Ok(self.loaded.insert(loaded).clone())
+    }
 }
 
 pub(crate) struct Run {

@@ -9,9 +9,10 @@ use crate::run::{Frame, Run};
 use crate::turns::Turns;
 use crate::watchdog::Pulse;
 use crate::{Code, WorkerOptions, modules};
+use foldhash::HashMap;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Thread, Value};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use weir_library::{Chance, Services};
@@ -173,16 +174,16 @@ impl Shared {
 
     /// A frame for a function, with globals of its own.
     pub(crate) fn frame(&self, lua: &Lua, function: FunctionName) -> mlua::Result<Frame> {
-        let env = lua.create_table()?;
+        // room for `_G`: to grow costs as much as to make it
+        let env = lua.create_table_with_capacity(0, 1)?;
         env.set_metatable(self.base.borrow().clone())?;
         env.raw_set("_G", &env)?;
         env.set_safeenv(true);
-        let loaded = lua.create_table()?;
         Ok(Frame {
             function,
             may_yield: true,
             env,
-            loaded,
+            loaded: None,
             has_replaced: false,
             raised: None,
             cjson: Cjson::default(),

@@ -48,7 +48,7 @@ pub(super) fn install(to: &Registry<'_>) -> mlua::Result<()> {
         other => error(format!("require: a name expected, got {}", other.type_name())),
     })?;
     to.add_plain("store_module", |call, (path, value): (String, Value)| {
-        call.run.frame(|f| f.loaded.clone()).raw_set(path, value)
+        call.run.frame(|f| f.loaded(&call.lua))?.raw_set(path, value)
     })?;
     to.add_plain("get_loaded", |call, name: String| get_loaded(call, &name))?;
     to.add_plain("set_loaded", |call, (name, value): (String, Value)| set_loaded(call, &name, value))
@@ -59,7 +59,7 @@ fn get_loaded(call: &Call, name: &str) -> mlua::Result<Value> {
     if call.shared.is_preparing() {
         return Ok(Value::Nil);
     }
-    let loaded = call.run.frame(|f| f.loaded.clone());
+    let loaded = call.run.frame(|f| f.loaded(&call.lua))?;
     let replaced: Value = loaded.raw_get(replacement(name))?;
     if !replaced.is_nil() {
         return Ok(replaced);
@@ -81,8 +81,8 @@ fn get_loaded(call: &Call, name: &str) -> mlua::Result<Value> {
 fn set_loaded(call: &Call, name: &str, value: Value) -> mlua::Result<()> {
     let loaded = call.run.frame(|f| {
         f.has_replaced = true;
-        f.loaded.clone()
-    });
+        f.loaded(&call.lua)
+    })?;
     if let Some(file) = call.run.code.module(name).filter(|_| value.is_nil()) {
         loaded.raw_set(&*file.path, Value::Nil)?;
     }
@@ -96,7 +96,7 @@ fn replacement(name: &str) -> String {
 
 fn find(call: &Call, name: &str) -> mlua::Result<Found> {
     if call.run.frame(|f| f.has_replaced) {
-        let replaced: Value = call.run.frame(|f| f.loaded.clone()).raw_get(replacement(name))?;
+        let replaced: Value = call.run.frame(|f| f.loaded(&call.lua))?.raw_get(replacement(name))?;
         if !replaced.is_nil() {
             return found(replaced);
         }
@@ -138,7 +138,7 @@ fn weirs(call: &Call, name: &str) -> mlua::Result<Found> {
 /// A module of which each function has its own: made when it is first required.
 fn made(call: &Call, name: &str, make: Function) -> mlua::Result<Found> {
     let path = made_path(name);
-    match call.run.frame(|f| f.loaded.clone()).raw_get::<Value>(path.as_str())? {
+    match call.run.frame(|f| f.loaded(&call.lua))?.raw_get::<Value>(path.as_str())? {
         Value::Nil => Ok((Value::Nil, Some(make), path, false)),
         module => found(module),
     }
@@ -155,7 +155,8 @@ fn native_name(name: &str) -> Cow<'_, str> {
 }
 
 fn load(call: &Call, name: &str, file: &CodeFile, is_ours: bool) -> mlua::Result<Found> {
-    let (loaded, env) = call.run.frame(|f| (f.loaded.clone(), f.env.clone()));
+    let (loaded, env) = call.run.frame(|f| (f.loaded(&call.lua), f.env.clone()));
+    let loaded = loaded?;
     let value: Value = loaded.raw_get(&*file.path)?;
     if value.as_table() == Some(call.shared.loading()) {
         return error(format!(
