@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use weir_log::CommitError;
 use weir_runtime::{
-    Code, Effects, Failure, FailureKind, Invocation, Outcome, Reply, Session, SpanKind, Usage, Worker,
+    Code, Effects, Failure, FailureKind, Invocation, Outcome, Reply, Session, SpanKind, Usage, Worker, within,
 };
 use weir_schema::{Read, Receipt, Records, TraceContext, Transaction};
 
@@ -91,11 +91,13 @@ impl Transactor {
             is_committing: false,
         };
         let trace = invocation.trace;
-        let run = Run { code, invocation, idempotency, trace, parent, immediate: (!dry).then(Rc::default) };
+        let begun = Instant::now();
+        let immediate = (!dry).then(Rc::default);
+        let run = Run { code, invocation, idempotency, trace, parent, begun, immediate };
         // pinned here, as in the worker: moving it into the timeout would copy it
         let is_over = {
             let attempts = std::pin::pin!(self.attempts(&run, &mut done));
-            tokio::time::timeout(wall + GRACE, attempts).await.is_err()
+            within(begun, wall + GRACE, attempts).await.is_none()
         };
         // the worker ends a function at the limit by itself: what is left here is the commit, or one run too many
         if is_over {
@@ -108,14 +110,16 @@ impl Transactor {
     }
 
     async fn attempts(&self, run: &Run<'_>, done: &mut Done) {
-        let (begun, wall) = (Instant::now(), run.invocation.limits.wall);
+        let wall = run.invocation.limits.wall;
         loop {
             match self.attempt(run, done).await {
                 Ok(reply) => {
                     done.result = Ok(reply);
                     return;
                 }
-                Err(Attempt::Stale) if done.reruns < MAX_RERUNS && begun.elapsed() < wall => done.reruns += 1,
+                Err(Attempt::Stale) if done.reruns < MAX_RERUNS && run.begun.elapsed() < wall => {
+                    done.reruns += 1;
+                }
                 Err(Attempt::Stale) => {
                     done.result = Err(Refusal::Conflict);
                     return;
@@ -263,6 +267,7 @@ struct Run<'r> {
     /// The invocation's own span, and the one it is a child of.
     trace: TraceContext,
     parent: TraceContext,
+    begun: Instant,
     immediate: Option<Rc<Immediate>>,
 }
 

@@ -7,6 +7,7 @@
 mod args;
 mod call;
 mod code;
+mod deadline;
 mod dialect;
 mod effects;
 mod failure;
@@ -31,6 +32,7 @@ mod watchdog;
 mod worker;
 
 pub use code::{Code, CodeError};
+pub use deadline::within;
 pub use effects::Effects;
 pub use host::{Answer, CalledFunction, Host, HostError, HostPage, HostRow, LogLevel, LogLine, TopicRef};
 pub use invocation::{Args, EventContext, HttpContext, Invocation, Limits, Origin, ReplayContext};

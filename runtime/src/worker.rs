@@ -1,5 +1,6 @@
 //! One thread's VM, as the gateway and the triggers use it.
 
+use crate::deadline::within;
 use crate::run::{Run, wall_failure};
 use crate::vm::Vm;
 use crate::watchdog::Watchdog;
@@ -88,9 +89,9 @@ impl Worker {
         let done = {
             // pinned here: moving a future of this size costs as much as a small function
             let work = std::pin::pin!(self.work(&lent.run));
-            tokio::time::timeout(limits.wall, work).await
+            within(lent.run.started, limits.wall, work).await
         };
-        let result = done.unwrap_or_else(|_| Err(wall_failure(&limits)));
+        let result = done.unwrap_or_else(|| Err(wall_failure(&limits)));
         lent.finish(result).await
     }
 
