@@ -19,6 +19,7 @@ mod server;
 mod service;
 mod settings;
 mod slots;
+mod stamp;
 mod transact;
 mod write_proxy;
 

@@ -1,8 +1,8 @@
 //! The gateway's numbers. `docs/telemetry.md` lists them.
 
+use foldhash::HashMap;
 use metrics::{Counter, Histogram};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 use weir_schema::FunctionName;
 

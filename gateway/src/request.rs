@@ -2,14 +2,18 @@
 
 use crate::router::Matched;
 use crate::settings::Settings;
+use crate::stamp;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, Method, Uri};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, FORWARDED};
+use http::{HeaderMap, HeaderName, Method, Uri};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Body;
 use std::net::{IpAddr, SocketAddr};
 use weir_runtime::{Args, HttpContext};
 use weir_schema::{Headers, TraceContext};
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// Why a body was not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -147,8 +151,8 @@ fn parse_form(text: &[u8]) -> Vec<(String, Option<String>)> {
 /// The client's address: the peer's, or what a trusted proxy says of it.
 pub(crate) fn remote(peer: SocketAddr, headers: &HeaderMap, settings: &Settings) -> IpAddr {
     let mut address = peer.ip().to_canonical();
+    let Some(forwarded) = headers.get(FORWARDED_FOR).and_then(|v| v.to_str().ok()) else { return address };
     let is_trusted = |ip: IpAddr| settings.trusted_proxies.iter().any(|net| net.contains(&ip));
-    let forwarded = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()).unwrap_or_default();
     for hop in forwarded.rsplit(',').map(str::trim) {
         match hop.parse() {
             Ok(before) if is_trusted(address) => address = before,
@@ -160,20 +164,20 @@ pub(crate) fn remote(peer: SocketAddr, headers: &HeaderMap, settings: &Settings)
 
 /// Whether a request comes from this machine, and not through a proxy on it.
 pub(crate) fn is_local(peer: SocketAddr, headers: &HeaderMap) -> bool {
-    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|h| headers.contains_key(*h));
+    let forwarded = [FORWARDED, FORWARDED_FOR, REAL_IP].iter().any(|h| headers.contains_key(h));
     peer.ip().to_canonical().is_loopback() && !forwarded
 }
 
 /// The span of a request, and the client's span if it sends one in W3C's or in Spacer's form.
 pub(crate) fn trace(headers: &HeaderMap, sample: f64) -> (TraceContext, u64) {
-    let text = |name| headers.get(name).and_then(|v| v.to_str().ok());
+    let text = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
     let span = fastrand::u64(..);
-    if let Some(parent) = text("traceparent").and_then(TraceContext::parse) {
+    if let Some(parent) = text(stamp::TRACEPARENT).and_then(TraceContext::parse) {
         return (parent.child(span), parent.span_id);
     }
     let hex = |name| text(name).map(|id| id.replace('-', ""));
-    let trace = hex("x-spacer-trace-id").and_then(|id| u128::from_str_radix(&id, 16).ok());
-    let parent = trace.and_then(|_| u64::from_str_radix(hex("x-spacer-span-id")?.get(..16)?, 16).ok());
+    let trace = hex(stamp::SPACER_TRACE_ID).and_then(|id| u128::from_str_radix(&id, 16).ok());
+    let parent = trace.and_then(|_| u64::from_str_radix(hex(stamp::SPACER_SPAN_ID)?.get(..16)?, 16).ok());
     let is_sampled = sample >= 1.0 || fastrand::f64() < sample;
     (TraceContext::root(trace.unwrap_or_else(|| fastrand::u128(..)), span, is_sampled), parent.unwrap_or(0))
 }

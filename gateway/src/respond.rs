@@ -11,6 +11,9 @@ use weir_runtime::{Failure, FailureKind, Reply, envelope};
 /// A response with its whole body.
 pub(crate) type Answer = Response<Full<Bytes>>;
 
+/// How many headers most answers have.
+const USUAL_HEADERS: usize = 12;
+
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A platform error: what the client sees.
@@ -48,6 +51,8 @@ impl PlatformError {
 pub(crate) fn json(status: StatusCode, body: Bytes) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
+    // room for those of every answer: a map that grows is hashed anew
+    answer.headers_mut().reserve(USUAL_HEADERS);
     answer.headers_mut().insert(CONTENT_TYPE, JSON);
     answer
 }
@@ -76,6 +81,7 @@ fn shaped(response: weir_runtime::Response) -> Answer {
     };
     let mut answer = Response::new(Full::new(response.body));
     *answer.status_mut() = status;
+    answer.headers_mut().reserve(USUAL_HEADERS);
     for (name, value) in &response.headers {
         match (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value)) {
             (Ok(name), Ok(value)) => drop(answer.headers_mut().append(name, value)),

@@ -5,7 +5,9 @@
 //! trailing one is ignored. A segment whose pattern has a dot is split at dots (`/:id.:format`); otherwise a
 //! parameter takes dots. Values arrive percent-decoded.
 
-use std::collections::{BTreeMap, HashMap};
+use foldhash::HashMap;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use weir_schema::FunctionName;
 
 /// Finds the function of a request.
@@ -163,19 +165,21 @@ impl Node {
             values.extend(taken);
             node.find(rest, values)
         };
-        let fixed = self.fixed.get(&segment).and_then(|node| attempt(node, Vec::new()));
+        let fixed = self.fixed.get(&*segment).and_then(|node| attempt(node, Vec::new()));
         let dotted =
             || self.dotted.iter().find_map(|(parts, node)| attempt(node, match_dotted(parts, &segment)?));
         let found = fixed.or_else(dotted);
         let found = found.or_else(|| {
+            let param = self.param.as_ref()?;
             values.truncate(before);
-            values.push(segment.clone());
-            self.param.as_ref()?.find(rest, values)
+            values.push(segment.to_string());
+            param.find(rest, values)
         });
         found.or_else(|| {
+            let route = self.wildcard?;
             values.truncate(before);
             values.push(path.iter().map(|s| decode(s)).collect::<Vec<_>>().join("/"));
-            self.wildcard
+            Some(route)
         })
     }
 }
@@ -184,8 +188,8 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|s| !s.is_empty()).collect()
 }
 
-fn decode(segment: &str) -> String {
-    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+fn decode(segment: &str) -> Cow<'_, str> {
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy()
 }
 
 fn dotted_parts(pattern: &str) -> Vec<Part> {

@@ -57,7 +57,7 @@ pub async fn serve(
 }
 
 async fn serve_all(listener: TcpListener, gateway: Gateway, shutdown: CancellationToken, outbox: Rc<Outbox>) {
-    let connections = TaskTracker::new();
+    let (connections, gateway) = (TaskTracker::new(), Rc::new(gateway));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -91,7 +91,7 @@ async fn serve_all(listener: TcpListener, gateway: Gateway, shutdown: Cancellati
 async fn handle(
     stream: TcpStream,
     peer: SocketAddr,
-    gateway: Gateway,
+    gateway: Rc<Gateway>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
     outbox: Rc<Outbox>,
@@ -102,9 +102,8 @@ async fn handle(
     let head_timeout = gateway.settings().head_timeout;
     let socket = Socket::new(stream, outbox.clone());
     let service = service_fn(move |request| {
-        let (gateway, tasks, outbox) = (gateway.clone(), tasks.clone(), outbox.clone());
-        let answer: Pin<Box<dyn Future<Output = Answer>>> =
-            Box::pin(async move { gateway.answer(request, peer).await });
+        let (tasks, outbox) = (tasks.clone(), outbox.clone());
+        let answer: Pin<Box<dyn Future<Output = Answer>>> = Box::pin(gateway.clone().answer(request, peer));
         // made here and not in the block below, which hyper may drop before it has polled it once
         let outlive = Outlive { answer: Some(answer), has_begun: false, tasks, outbox };
         async move { Ok::<_, Infallible>(outlive.await) }

@@ -7,7 +7,7 @@ use crate::request::{self, BodyError};
 use crate::respond::{self, Answer, PlatformError};
 use crate::settings::Settings;
 use crate::transact::{Done, Transactor};
-use crate::{cors, metrics};
+use crate::{cors, metrics, stamp};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use hyper::body::Body;
@@ -20,13 +20,8 @@ use tokio::sync::SemaphorePermit;
 use weir_runtime::{Args, HttpContext, Invocation, Origin, SpanKind};
 use weir_schema::{FunctionName, InvocationId, TraceContext};
 
-const FUNCTION: HeaderName = HeaderName::from_static("x-function");
-const INVOCATION_ID: HeaderName = HeaderName::from_static("x-invocation-id");
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const SPACER_TRACE_ID: HeaderName = HeaderName::from_static("x-spacer-trace-id");
-const SPACER_SPAN_ID: HeaderName = HeaderName::from_static("x-spacer-span-id");
 
 /// The gateway of one worker.
 #[derive(Clone, Debug)]
@@ -66,7 +61,7 @@ impl Gateway {
     }
 
     /// Answers one request. An invocation that has begun goes on if the client hangs up, so its caller spawns this.
-    pub async fn answer<B>(&self, request: Request<B>, peer: SocketAddr) -> Answer
+    pub async fn answer<B>(self: Rc<Self>, request: Request<B>, peer: SocketAddr) -> Answer
     where
         B: Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -84,7 +79,7 @@ impl Gateway {
             cors::allow(&project.settings, &head.headers, answer.headers_mut());
             answer
         };
-        stamp(answer.headers_mut(), &trace);
+        stamp::trace(answer.headers_mut(), &trace);
         let (status, took) = (answer.status().as_u16(), started.elapsed());
         metrics::request(function.as_ref(), status, took);
         self.transactor.session.record("request", trace, parent, started, |span| {
@@ -116,7 +111,7 @@ impl Gateway {
     {
         let _permit = self.admit(&project.settings)?;
         let target = target(project, head, body, peer, function).await?;
-        let idempotency = head.headers.get("idempotency-key").and_then(|v| v.to_str().ok()).map(|key| {
+        let idempotency = head.headers.get(IDEMPOTENCY_KEY).and_then(|v| v.to_str().ok()).map(|key| {
             let what = [head.method.as_str(), head.uri.path(), head.uri.query().unwrap_or_default()];
             let what = [what[0].as_bytes(), what[1].as_bytes(), what[2].as_bytes(), &target.context.body];
             Idempotency::new(&target.function, key, &what)
@@ -241,16 +236,9 @@ fn finish(done: Done, invocation: &Invocation, is_dev: bool) -> Answer {
             respond::refusal(&refusal, is_dev)
         }
     };
-    let headers = answer.headers_mut();
-    insert(headers, FUNCTION, invocation.function.as_str());
-    insert(headers, INVOCATION_ID, invocation.id.hex().as_str());
-    let (cpu, wall) = (done.usage.cpu.as_micros(), done.usage.wall.as_micros());
-    // printing floats takes ten times as long
-    let timing =
-        format!("cpu;dur={}.{:03}, fn;dur={}.{:03}", cpu / 1000, cpu % 1000, wall / 1000, wall % 1000);
-    insert(headers, SERVER_TIMING, &timing);
+    stamp::invocation(answer.headers_mut(), invocation, done.usage);
     if done.replayed {
-        insert(headers, REPLAYED, "true");
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     answer
 }
@@ -259,18 +247,6 @@ fn finish(done: Done, invocation: &Invocation, is_dev: bool) -> Answer {
 fn private_function(path: &str) -> Option<FunctionName> {
     let name = path.trim_matches('/').strip_prefix("private/")?;
     FunctionName::new(&format!("private/{name}")).ok()
-}
-
-fn stamp(headers: &mut http::HeaderMap, trace: &TraceContext) {
-    insert(headers, TRACEPARENT, &trace.to_string());
-    insert(headers, SPACER_TRACE_ID, trace.trace_id_hex().as_str());
-    insert(headers, SPACER_SPAN_ID, trace.span_id_hex().as_str());
-}
-
-fn insert(headers: &mut http::HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
-    }
 }
 
 /// Whole microseconds: more digits say nothing, and hide those that do.

@@ -148,7 +148,7 @@ impl World {
             request = request.header(name, value.as_str().context("request: a header is a text")?);
         }
         let request = request.body(Full::new(Bytes::from(body))).context("request")?;
-        let gateway = Gateway::new(self.transactor.clone(), self.live.subscribe());
+        let gateway = Rc::new(Gateway::new(self.transactor.clone(), self.live.subscribe()));
         let answer = gateway.answer(request, SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await;
         let (head, body) = answer.into_parts();
         let body = body.collect().await.map(http_body_util::Collected::to_bytes)?;
