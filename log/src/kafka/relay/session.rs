@@ -17,7 +17,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Epoch, Millis, Offset, Records, TopicId, WriterId};
 
@@ -38,7 +38,7 @@ pub(super) struct Session {
     epoch: Epoch,
     stop: CancellationToken,
     /// What is being committed, while the next one begins.
-    committing: Option<JoinHandle<Result<(), Unsure>>>,
+    committing: Option<oneshot::Receiver<Result<(), Unsure>>>,
     /// A batch whose commit failed: the number that it records, and where its events would be.
     unsure: Option<(u64, Arrived)>,
     /// Topics that other processes have made.
@@ -145,7 +145,7 @@ impl Session {
             self.settle()?;
             self.refused.forget(next);
             (over, next) = (next, batch.end);
-            self.commit(transactor.clone(), (next, arrived), batch.time());
+            self.commit(transactor.clone(), (next, arrived), batch.time())?;
             if std::mem::take(&mut self.refused.singly) {
                 // the next ones go together again
                 break;
@@ -155,19 +155,29 @@ impl Session {
     }
 
     /// Commits what a transactor has begun, and tells whoever waits for it.
-    fn commit(&mut self, transactor: Arc<Transactor>, batch: (u64, Arrived), time: Millis) {
+    fn commit(
+        &mut self,
+        transactor: Arc<Transactor>,
+        batch: (u64, Arrived),
+        time: Millis,
+    ) -> Result<(), BoxError> {
         let (relay, stop) = (self.relay.clone(), self.stop.clone());
-        self.committing = Some(self.relay.handle.spawn_blocking(move || {
-            if let Err(error) = transactor.commit(&stop) {
-                return Err(Unsure { error, batch });
-            }
-            if relay.shared.hold_up(None) {
-                tracing::info!("what is committed reaches Kafka again");
-            }
-            let (next, arrived) = batch;
-            relay.arrived(next, arrived, time);
-            Ok(())
-        }));
+        let (tell, committing) = oneshot::channel();
+        let work = move || {
+            let committed = match transactor.commit(&stop) {
+                Ok(()) => {
+                    relay.committed(batch, time);
+                    Ok(())
+                }
+                Err(error) => Err(Unsure { error, batch }),
+            };
+            // the session may have ended
+            drop(tell.send(committed));
+        };
+        // a thread of its own: those that serve everything else may all wait for what this brings
+        std::thread::Builder::new().name("weir-kafka-commit".into()).spawn(work)?;
+        self.committing = Some(committing);
+        Ok(())
     }
 
     /// Waits until what is being committed is.
@@ -177,7 +187,10 @@ impl Session {
         self.settled(committed)
     }
 
-    fn settled(&mut self, committed: Result<Result<(), Unsure>, JoinError>) -> Result<(), BoxError> {
+    fn settled(
+        &mut self,
+        committed: Result<Result<(), Unsure>, oneshot::error::RecvError>,
+    ) -> Result<(), BoxError> {
         committed?.map_err(|Unsure { error, batch }| {
             self.unsure = Some(batch);
             error
@@ -282,6 +295,14 @@ impl Session {
 }
 
 impl Relay {
+    /// Tells whoever waits for a batch that it is in Kafka.
+    fn committed(&self, (next, arrived): (u64, Arrived), time: Millis) {
+        if self.shared.hold_up(None) {
+            tracing::info!("what is committed reaches Kafka again");
+        }
+        self.arrived(next, arrived, time);
+    }
+
     /// Tells whoever waits that the rows below `next` are in Kafka.
     fn arrived(&self, next: u64, arrived: Arrived, time: Millis) {
         let Arrived { here, elsewhere } = arrived;
