@@ -212,6 +212,7 @@ macro_rules! conformance {
                 calls_of_one_thread_commit_in_call_order,
                 a_transaction_sent_again_applies_once,
                 a_batch_outlives_its_refused_members,
+                the_first_row_that_is_no_counter_is_named,
                 what_is_too_large_is_refused,
                 an_unknown_topic_is_refused,
                 a_row_is_written_once_in_a_transaction,

@@ -131,6 +131,26 @@ pub async fn calls_of_one_thread_commit_in_call_order(f: &Fixture) {
     assert_eq!(f.values(at, 0).await, expected);
 }
 
+/// Of several rows that cannot be added to the first is named, whatever a log has learned of the others.
+pub async fn the_first_row_that_is_no_counter_is_named(f: &Fixture) {
+    let (first, second, seen) = (key("t", "first"), key("t", "second"), key("t", "seen"));
+    f.put(&first, "\"no number\"").await;
+    f.put(&second, "\"none either\"").await;
+    // the one behind it would be stale, were this one applied
+    let mut before = f.transaction();
+    before.writes.extend([put(&seen, "1", before.id), add(&second, 1, before.id)]);
+    let mut both = f.transaction();
+    both.reads.push(saw(&seen, None));
+    both.writes.extend([add(&first, 1, both.id), add(&second, 1, both.id)]);
+    let commits = [before, both].map(|transaction| f.log.commit(Arc::new(transaction)));
+    for (commit, row) in commits.into_iter().zip([second, first]) {
+        let outcome = commit.await;
+        let is_named =
+            matches!(&outcome, Err(CommitError::Rejected(Rejection::NotACounter(named))) if *named == row);
+        assert!(is_named, "{row:?}: {outcome:?}");
+    }
+}
+
 /// The same id again applies nothing and returns the first receipt, sums and all; also right behind the first.
 pub async fn a_transaction_sent_again_applies_once(f: &Fixture) {
     let (at, row) = (f.partition().await, key("t", "n"));

@@ -122,9 +122,11 @@ impl<'a> Plan<'a> {
         let current = self.check_reads(transaction);
         self.claim_owner(transaction);
         current?;
-        let sums = self.check_effects(transaction);
+        let effects = self.check_effects(transaction);
         self.claim_reads(transaction);
-        Ok(self.apply(transaction, sums?))
+        effects?;
+        let sums = self.sums(transaction)?;
+        Ok(self.apply(transaction, sums))
     }
 
     /// Whether there is nothing that the server has to be asked about.
@@ -208,7 +210,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    fn check_effects(&self, transaction: &Transaction) -> Result<Vec<Option<SumOf>>, Rejection> {
+    fn check_effects(&self, transaction: &Transaction) -> Result<(), Rejection> {
         self.ground.limits.check(transaction)?;
         for event in transaction.appends.iter().flat_map(Records::iter) {
             let At { topic, partition } = event.meta.at;
@@ -216,7 +218,7 @@ impl<'a> Plan<'a> {
                 return Err(Rejection::NoTopic { topic, partition });
             }
         }
-        self.sums(transaction)
+        Ok(())
     }
 
     fn claim_owner(&mut self, transaction: &'a Transaction) {

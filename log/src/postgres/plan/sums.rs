@@ -50,16 +50,32 @@ impl Row {
 }
 
 impl<'a> Plan<'a> {
-    /// What each write that is an `Add` comes to; none for the others.
-    pub(super) fn sums(&self, transaction: &Transaction) -> Result<Vec<Option<SumOf>>, Rejection> {
-        let sum = |write: &Write| match write.op {
-            Op::Add(by) => {
-                let sum = self.sum(write, by).ok_or_else(|| Rejection::NotACounter(write.key.clone()));
-                sum.map(Some)
-            }
-            Op::Put { .. } | Op::Delete => Ok(None),
-        };
-        transaction.writes.iter().map(sum).collect()
+    /// What each write that is an `Add` comes to; none for the others. Of several that cannot be added to the first is named, so
+    /// where one is refused, those before it that only the server knows are claims.
+    pub(super) fn sums(&mut self, transaction: &'a Transaction) -> Result<Vec<Option<SumOf>>, Rejection> {
+        let mut sums = Vec::with_capacity(transaction.writes.len());
+        for write in &transaction.writes {
+            let Op::Add(by) = write.op else {
+                sums.push(None);
+                continue;
+            };
+            let Some(sum) = self.sum(write, by) else {
+                for (before, sum) in transaction.writes.iter().zip(sums) {
+                    self.claim_sum(before, sum);
+                }
+                return Err(Rejection::NotACounter(write.key.clone()));
+            };
+            sums.push(Some(sum));
+        }
+        Ok(sums)
+    }
+
+    /// Has the server look whether its counter stays within bounds, if it is the one who knows it.
+    fn claim_sum(&mut self, write: &'a Write, sum: Option<SumOf>) {
+        if let Some(SumOf::Over(by)) = sum {
+            let reach = self.counters.entry(&write.key).or_insert(Reach { low: by, high: by });
+            *reach = Reach { low: reach.low.min(by), high: reach.high.max(by) };
+        }
     }
 
     fn sum(&self, write: &Write, by: i64) -> Option<SumOf> {
@@ -84,12 +100,9 @@ impl<'a> Plan<'a> {
     /// Writes a row; `sum` is what its `Add` comes to.
     pub(super) fn write(&mut self, write: &'a Write, sum: Option<SumOf>) {
         let stamp = write.stamp;
+        self.claim_sum(write, sum);
         let row = match (sum, &write.op) {
-            (Some(SumOf::Over(by)), _) => {
-                let reach = self.counters.entry(&write.key).or_insert(Reach { low: by, high: by });
-                *reach = Reach { low: reach.low.min(by), high: reach.high.max(by) };
-                Row::Grown { by, stamp }
-            }
+            (Some(SumOf::Over(by)), _) => Row::Grown { by, stamp },
             (Some(SumOf::Known(sum)), _) => {
                 Row::Put { value: sum.to_string().into(), stamp, expires: self.kept_expiry(write) }
             }
