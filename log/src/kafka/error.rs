@@ -93,8 +93,10 @@ impl Words {
                 )
             }
             RDKafkaErrorCode::GroupAuthorizationFailed => {
-                "the user needs the rights Read, Describe and Delete on groups that begin with consumerGroup"
-                    .to_owned()
+                format!(
+                    "the user needs the right Read on groups that begin with {prefix}___, and Read, Describe and Delete \
+                     on those that begin with consumerGroup"
+                )
             }
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
                 format!("the user needs the rights Describe and Write on transactional ids that begin with {prefix}-relay")
@@ -201,7 +203,7 @@ mod tests {
         let words = Words::new("shop");
         for (code, right) in [
             (RDKafkaErrorCode::TopicAuthorizationFailed, "topics that begin with shop_"),
-            (RDKafkaErrorCode::GroupAuthorizationFailed, "groups that begin with consumerGroup"),
+            (RDKafkaErrorCode::GroupAuthorizationFailed, "groups that begin with shop___"),
             (RDKafkaErrorCode::TransactionalIdAuthorizationFailed, "ids that begin with shop-relay"),
             (RDKafkaErrorCode::ClusterAuthorizationFailed, "IdempotentWrite"),
             (RDKafkaErrorCode::UnsupportedFeature, "too old"),

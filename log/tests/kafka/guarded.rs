@@ -24,6 +24,11 @@ fn allow(broker: &Guarded, user: &str, without: &[&str]) {
     broker.allow(&[user], &topics, &rights).expect("it is allowed");
 }
 
+fn allow_group(broker: &Guarded, user: &str) {
+    let groups = ["--group", &format!("{user}___"), "--resource-pattern-type", "prefixed"];
+    broker.allow(&[user], &groups, &["Read"]).expect("it is allowed");
+}
+
 /// For the groups that show positions, and the one of an application that Weir takes the place of.
 fn allow_consumer_group(broker: &Guarded, user: &str) {
     let groups = ["--group", &consumer_group(user), "--resource-pattern-type", "prefixed"];
@@ -115,9 +120,10 @@ async fn append(f: &Fixture, at: At, value: &str, with_state: bool) -> Result<()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_that_the_guide_lists_are_enough_and_one_that_is_missing_is_named() {
-    let users = ["all", "nocreate", "noid", "noread", "nowrite"];
+    let users = ["all", "nocreate", "nogroup", "noid", "noread", "nowrite"];
     let broker = Guarded::start(&users).expect("a broker starts");
     allow(&broker, "all", &[]);
+    allow_group(&broker, "all");
     allow_transactions(&broker, "all");
     allow_consumer_group(&broker, "all");
     works(&broker, "all").await;
@@ -125,13 +131,18 @@ async fn the_rights_that_the_guide_lists_are_enough_and_one_that_is_missing_is_n
     denied(&broker, "nocreate", &["nocreate___relay", "Describe"]).await;
     allow(&broker, "nocreate", &["Create"]);
     denied(&broker, "nocreate", &["nocreate___relay", "Create"]).await;
+    allow(&broker, "nogroup", &[]);
+    denied(&broker, "nogroup", &["Read", "groups that begin with nogroup___"]).await;
     allow(&broker, "noid", &[]);
+    allow_group(&broker, "noid");
     relays_nothing(&broker, "noid", &["Describe and Write", "transactional ids that begin with noid-relay"])
         .await;
     allow(&broker, "noread", &["Read"]);
+    allow_group(&broker, "noread");
     allow_transactions(&broker, "noread");
     denied(&broker, "noread", &["Read", "noread_"]).await;
     allow(&broker, "nowrite", &["Write"]);
+    allow_group(&broker, "nowrite");
     allow_transactions(&broker, "nowrite");
     appends_nothing(&broker, "nowrite", &["Write", "nowrite_", "IdempotentWrite"]).await;
 }
