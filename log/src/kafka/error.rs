@@ -99,7 +99,9 @@ impl Words {
                 )
             }
             RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
-                format!("the user needs the rights Describe and Write on transactional ids that begin with {prefix}-relay")
+                format!(
+                    "the user needs the rights Describe and Write on transactional ids that begin with {prefix}-relay"
+                )
             }
             RDKafkaErrorCode::ClusterAuthorizationFailed => format!(
                 "the user needs the right Write on topics that begin with {prefix}_; of brokers before 2.8 also \

@@ -2,7 +2,7 @@
 
 use super::append::Appender;
 use super::clients::{ANSWER, Clients};
-use super::error::{is_silence, refused};
+use super::error::refused;
 use super::follower::Follower;
 use super::lookout::Lookout;
 use super::notes::Notes;
@@ -17,8 +17,7 @@ use crate::keeper::Keeper;
 use crate::store::{Store, open_store};
 use crate::{Capabilities, Clock, KafkaOptions, LogConfig, LogError, LogLimits, TopicSpec};
 use rdkafka::consumer::Consumer as _;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::{Offset as Place, TopicPartitionList};
+use rdkafka::error::KafkaError;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, oneshot};
@@ -46,7 +45,7 @@ impl KafkaLog {
         })?;
         let clients = Clients::new(options);
         let parts = make_parts(&keeper, &clients).await?;
-        // before the store, which may go on meanwhile
+        // before the store, which may go on meanwhile; that the user may not read is told at once by this
         let reached = ask(&keeper, &clients, relay::reached).await?;
         let store =
             open_store(LogConfig { driver: (*clients.options.store).clone(), app, clock: clock.clone() })
@@ -123,26 +122,7 @@ async fn make_parts(keeper: &Keeper, clients: &Clients) -> Result<Arc<Parts>, Lo
         // the user may lack the right to
         parts.topics.make_so(&record, 1, &relay::SETTINGS).await?;
     }
-    ask(keeper, clients, try_reading).await?;
     Ok(parts)
-}
-
-/// Reads the log's own topic: that the user may not read is told to nobody else at once.
-fn try_reading(clients: &Clients) -> Result<(), KafkaError> {
-    let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
-    let mut place = TopicPartitionList::new();
-    place.add_partition_offset(&relay::topic(clients), 0, Place::Beginning)?;
-    consumer.assign(&place)?;
-    let patience = Instant::now() + ANSWER;
-    while Instant::now() < patience {
-        match consumer.poll(HEARING) {
-            Some(Ok(_) | Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-            Some(Err(error)) if !is_silence(&error) => return Err(error),
-            // the client goes on by itself
-            Some(Err(_)) | None => {}
-        }
-    }
-    Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut))
 }
 
 /// Reaches the brokers.
