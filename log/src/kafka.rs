@@ -11,6 +11,7 @@ mod append;
 mod clients;
 mod commit;
 mod error;
+mod flush;
 mod follower;
 mod foreign;
 mod limits;

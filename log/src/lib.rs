@@ -5,7 +5,6 @@
 //! this crate names one.
 //!
 //! What a commit does is in [`weir_schema::Transaction`]; this crate says when it is durable and who sees it.
-#![forbid(unsafe_code)]
 
 mod batch;
 mod capabilities;

@@ -20,6 +20,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use weir_schema::{At, Millis, Receipt, Record, Records, TxnId};
 
+/// How many milliseconds an event may wait for what is handed over with it.
+const LINGER: &str = "5";
 /// How many events may wait for the brokers.
 const QUEUE: &str = "1000000";
 
@@ -82,15 +84,11 @@ impl Appender {
         if line.restore(producer).is_err() {
             return Err(LogError::Closed);
         }
+        let appender = Self { line: line.clone(), clock };
         let mended = line.clone();
-        let work = move || mending::mend(&mended, &parts, &handle);
-        let started = std::thread::Builder::new().name("weir-kafka-mender".into()).spawn(work);
-        started.map_err(|error| LogError::Unavailable {
-            operation: "start a thread for the log".into(),
-            source: error.into(),
-            retry: true,
-        })?;
-        Ok(Self { line, clock })
+        spawn("weir-kafka-mender", move || mending::mend(&mended, &parts, &handle))?;
+        spawn("weir-kafka-append", move || line.run())?;
+        Ok(appender)
     }
 
     /// Sends `event`, which is one and all of the transaction `id`; that is resolved when it can be read.
@@ -134,6 +132,15 @@ impl Sent {
     }
 }
 
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map(drop).map_err(|error| LogError::Unavailable {
+        operation: "start a thread for the log".into(),
+        source: error.into(),
+        retry: true,
+    })
+}
+
 /// A producer whose reports `line` hears.
 fn open_producer(parts: &Parts, line: &Arc<Line>) -> Result<Producer, KafkaError> {
     let clients = &parts.clients;
@@ -141,7 +148,8 @@ fn open_producer(parts: &Parts, line: &Arc<Line>) -> Result<Producer, KafkaError
     let config = clients.config(&[
         ("enable.idempotence", "true"),
         ("acks", "all"),
-        ("linger.ms", "0"),
+        // what is handed over is flushed
+        ("linger.ms", LINGER),
         ("batch.size", &batch),
         ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
         // an event waits for its brokers however long they are away: its outcome is never a guess

@@ -3,19 +3,26 @@
 use super::lanes::Lanes;
 use super::{Producer, Sent};
 use crate::CommitError;
+use crate::kafka::flush::flush;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use weir_schema::{At, Millis};
 
-/// How many events may wait while there is no producer.
+/// How many events may wait.
 const WAITING: usize = 100_000;
+/// How long what may set out waits at most for what has, which may be for another broker.
+const ROUND: Duration = Duration::from_millis(1);
 
 /// See the module's docs. Producers hold on to it, so it lets go of its own when it is closed.
 #[derive(Default)]
 pub(super) struct Line {
     state: Mutex<State>,
-    changed: Condvar,
+    /// A producer has failed.
+    failed: Condvar,
+    /// Something may set out.
+    ready: Condvar,
 }
 
 #[derive(Default)]
@@ -23,7 +30,7 @@ struct State {
     producer: Option<Arc<Producer>>,
     /// One that has failed for good, for whoever makes the next.
     failed: Option<Arc<Producer>>,
-    /// What a producer has, and what follows it.
+    /// What a producer has, and what waits to be given to one.
     lanes: Lanes<Waiting>,
     /// What the next one is to send.
     #[expect(clippy::vec_box, reason = "a producer takes it, and gives it back, in its box")]
@@ -35,27 +42,45 @@ struct State {
 type Waiting = (Box<Sent>, Millis);
 
 impl Line {
-    /// Sends an event, or keeps it until what is on its way has arrived, or for the next producer.
+    /// Sends an event as soon as what is on its way to its partition has arrived, and there is a producer.
     pub(super) fn send(&self, sent: Box<Sent>, now: Millis) {
         let mut state = self.lock();
         if state.closed {
             return sent.resolve(Err(CommitError::Unavailable(crate::LogError::Closed.into())));
         }
-        if !state.lanes.is_busy(sent.at) {
-            return self.give(&mut state, sent, now);
-        }
         if state.lanes.waiting() >= WAITING {
             return sent.resolve(Err(full()));
         }
-        state.lanes.wait(sent.at, (sent, now));
+        self.change(&mut state, |lanes| lanes.wait(sent.at, (sent, now)));
     }
 
-    /// What a producer was given for `at` has come to something: what has waited for that follows.
+    /// What a producer was given for `at` has come to something: what has waited for that may follow.
     pub(super) fn reported(&self, at: At) {
-        let mut state = self.lock();
-        for (sent, now) in state.lanes.arrive(at) {
-            self.give(&mut state, sent, now);
+        self.change(&mut self.lock(), |lanes| lanes.arrive(at));
+    }
+
+    /// Gives what may set out to the producer, round by round, until the line is closed.
+    pub(super) fn run(&self) {
+        while let Some(round) = self.round() {
+            for (sent, now) in round {
+                let (at, mut state) = (sent.at, self.lock());
+                if !self.give(&mut state, sent, now) {
+                    state.lanes.arrive(at);
+                }
+            }
+            let producer = self.lock().producer.clone();
+            if let Some(producer) = producer {
+                flush(producer.client(), ROUND);
+            }
         }
+    }
+
+    /// Waits for what may set out; none: the line is closed.
+    fn round(&self) -> Option<Vec<Waiting>> {
+        let state = self.lock();
+        let idle = |state: &mut State| !state.closed && !state.lanes.is_ready();
+        let mut state = self.ready.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        (!state.closed).then(|| state.lanes.set_out())
     }
 
     /// An event has failed, and it is not known whether Kafka has it: the producer is not used any more, and the next one
@@ -71,22 +96,16 @@ impl Line {
     }
 
     /// Notes that whoever mends has given a producer an event, which will be reported.
-    pub(super) fn set_out(&self, at: At) {
-        self.lock().lanes.set_out(at);
+    pub(super) fn join(&self, at: At) {
+        self.lock().lanes.join(at);
     }
 
     /// Waits for a producer that has failed; none: the line is closed.
     pub(super) fn failed(&self) -> Option<Arc<Producer>> {
-        let mut state = self.lock();
-        loop {
-            if state.closed {
-                return None;
-            }
-            if let Some(failed) = state.failed.take() {
-                return Some(failed);
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
+        let state = self.lock();
+        let well = |state: &mut State| !state.closed && state.failed.is_none();
+        let mut state = self.failed.wait_while(state, well).unwrap_or_else(PoisonError::into_inner);
+        state.failed.take()
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -115,7 +134,8 @@ impl Line {
         let State { producer, failed, lanes, waiting, .. } =
             std::mem::replace(&mut *state, State { closed: true, ..State::default() });
         drop(state);
-        self.changed.notify_all();
+        self.failed.notify_all();
+        self.ready.notify_all();
         // its last reports need the lock
         drop((producer, failed));
         for sent in waiting.into_iter().chain(lanes.into_waiting().map(|(sent, _)| sent)) {
@@ -124,16 +144,17 @@ impl Line {
         }
     }
 
-    /// Gives an event to the producer; under the lock, so that what comes first is sent first.
-    fn give(&self, state: &mut State, sent: Box<Sent>, now: Millis) {
+    /// Gives an event to the producer; returns whether that will report it.
+    fn give(&self, state: &mut State, sent: Box<Sent>, now: Millis) -> bool {
         let Some(producer) = state.producer.clone() else {
             if state.waiting.len() >= WAITING {
-                return sent.resolve(Err(full()));
+                sent.resolve(Err(full()));
+            } else {
+                state.waiting.push(sent);
             }
-            return state.waiting.push(sent);
+            return false;
         };
-        let at = sent.at;
-        let Err((error, mut sent)) = sent.produce(&producer, now) else { return state.lanes.set_out(at) };
+        let Err((error, mut sent)) = sent.produce(&producer, now) else { return true };
         // a partition that it does not know may be new: the next one will know it
         let is_new = error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnknownPartition);
         if is_new || producer.client().fatal_error().is_some() {
@@ -145,13 +166,23 @@ impl Line {
         } else {
             sent.resolve(Err(CommitError::Unavailable(error.into())));
         }
+        false
+    }
+
+    /// Changes the lanes, and wakes who sends if something may set out by that.
+    fn change(&self, state: &mut State, change: impl FnOnce(&mut Lanes<Waiting>)) {
+        let was_ready = state.lanes.is_ready();
+        change(&mut state.lanes);
+        if !was_ready && state.lanes.is_ready() {
+            self.ready.notify_one();
+        }
     }
 
     /// The producer is not used any more.
     fn give_up(&self, state: &mut State) {
         if let Some(producer) = state.producer.take() {
             state.failed = Some(producer);
-            self.changed.notify_all();
+            self.failed.notify_all();
         }
     }
 

@@ -106,7 +106,7 @@ impl Mending<'_> {
         }
         let time = sent.time.unwrap_or(Millis(0));
         let at = sent.at;
-        self.line.set_out(at);
+        self.line.join(at);
         if let Err((error, sent)) = sent.produce(producer, time) {
             // one that has failed for good says why elsewhere
             let fatal = producer.client().fatal_error().map(|(code, _)| KafkaError::MessageProduction(code));

@@ -4,13 +4,14 @@ use super::record;
 use super::refused::Origin;
 use crate::kafka::append::message;
 use crate::kafka::clients::{ANSWER, Clients, Context, KNOWN_WITHIN};
+use crate::kafka::flush::flush;
 use crate::kafka::mirror::{Topic, offset};
 use crate::{BoxError, FaultPoint, Faults};
 use rdkafka::client::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _, ToBytes};
 use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use weir_schema::{At, Millis, Offset, Record};
@@ -23,8 +24,12 @@ const OPEN_FOR: &str = "10000";
 const IDLE: &str = "10000";
 /// What comes behind the log's prefix in the names: while a transaction of one is committed, the other's begins.
 const NAMES: [&str; 2] = ["relay", "relay-2"];
+/// How many milliseconds an event may wait for others: it goes with all of its transaction, when that is flushed.
+const LINGER: &str = "1000";
 /// How long it takes breath before it calls again.
 const BREATH: Duration = Duration::from_millis(5);
+/// How often it looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// An event on its way: whence, where to, what, and with which time.
 pub(super) struct Outgoing<'a> {
@@ -59,7 +64,7 @@ pub(super) struct Transactor {
 #[derive(Clone)]
 struct Deliveries {
     context: Context,
-    state: Arc<(Mutex<Delivered>, Condvar)>,
+    state: Arc<Mutex<Delivered>>,
 }
 
 #[derive(Default)]
@@ -103,7 +108,7 @@ impl Transactor {
             ("transactional.id", &name),
             ("transaction.timeout.ms", OPEN_FOR),
             ("connections.max.idle.ms", IDLE),
-            ("linger.ms", "0"),
+            ("linger.ms", LINGER),
             ("batch.size", &batch),
             ("topic.metadata.propagation.max.ms", KNOWN_WITHIN),
             ("queue.buffering.max.messages", "1000000"),
@@ -139,17 +144,24 @@ impl Transactor {
         }
         let reached = reached.to_string();
         self.send(|| record::event(&self.record, &reached, Box::new(events.len())))?;
-        let mut offsets = self.deliveries.wait(stop)?.map_err(|(index, error)| match events.get(index) {
+        self.deliver(stop)?;
+        let mut offsets = self.deliveries.take().map_err(|(index, error)| match events.get(index) {
             Some(outgoing) => outgoing.undelivered(error).into(),
             None => BoxError::from(error),
         })?;
         // of the number
         offsets.pop();
-        // a report is let go of after it was heard; a commit before that waits for a tenth of a second
-        while self.producer.in_flight_count() > 0 {
-            std::thread::yield_now();
-        }
         Ok(offsets)
+    }
+
+    /// Waits until all that was sent is delivered, or one is not. A commit before that would wait for a tenth of a second.
+    fn deliver(&self, stop: &CancellationToken) -> Result<(), KafkaError> {
+        while !flush(self.producer.client(), LOOK) && !self.deliveries.has_failed() {
+            if stop.is_cancelled() {
+                return Err(KafkaError::Canceled);
+            }
+        }
+        Ok(())
     }
 
     /// Commits it. After an error it is not known whether it was: open another and ask what was reached.
@@ -172,7 +184,7 @@ impl Transactor {
             match self.producer.send(make()) {
                 Ok(()) => return Ok(()),
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                    std::thread::sleep(BREATH);
+                    flush(self.producer.client(), BREATH);
                 }
                 Err((error, _)) => return Err(error),
             }
@@ -212,7 +224,7 @@ impl Outgoing<'_> {
 
 impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, Delivered> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// So many events are about to be sent.
@@ -220,20 +232,19 @@ impl Deliveries {
         *self.lock() = Delivered { missing: events, offsets: vec![Offset::ZERO; events], error: None };
     }
 
-    /// Waits until all are delivered, or one is not: which, and why.
-    fn wait(&self, stop: &CancellationToken) -> Result<Result<Vec<Offset>, (usize, KafkaError)>, KafkaError> {
-        let mut state = self.lock();
-        while state.missing > 0 && state.error.is_none() {
-            if stop.is_cancelled() {
-                return Err(KafkaError::Canceled);
-            }
-            let waited = self.state.1.wait_timeout(state, Duration::from_millis(100));
-            state = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        Ok(match state.error.take() {
+    fn has_failed(&self) -> bool {
+        self.lock().error.is_some()
+    }
+
+    /// Where all of them are, or which one was not delivered, and why.
+    fn take(&self) -> Result<Vec<Offset>, (usize, KafkaError)> {
+        let Delivered { missing, offsets, error } = std::mem::take(&mut *self.lock());
+        match error {
             Some(undelivered) => Err(undelivered),
-            None => Ok(std::mem::take(&mut state.offsets)),
-        })
+            // a client that has nothing left has not delivered everything
+            None if missing > 0 => Err((offsets.len(), KafkaError::Canceled)),
+            None => Ok(offsets),
+        }
     }
 }
 
@@ -257,9 +268,6 @@ impl ProducerContext for Deliveries {
             Err((error, _)) => drop(state.error.get_or_insert_with(|| (*index, error.clone()))),
         }
         state.missing = state.missing.saturating_sub(1);
-        if state.missing == 0 || state.error.is_some() {
-            self.state.1.notify_one();
-        }
     }
 }
 
