@@ -122,6 +122,20 @@ impl Clients {
 
 /// Asks until the answer is not that what was just made, or has just moved, is not there yet; within [`ANSWER`].
 pub(super) fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    wait_out(passes, ask)
+}
+
+/// The same of a topic that is known to be made: not all brokers may know it.
+pub(super) fn until_known<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let is_unknown =
+        |code| matches!(code, RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopicOrPartition);
+    wait_out(|error| passes(error) || error.rdkafka_error_code().is_some_and(is_unknown), ask)
+}
+
+fn wait_out<T>(
+    passes: impl Fn(&KafkaError) -> bool,
+    ask: impl Fn() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
     let patience = Instant::now() + ANSWER;
     loop {
         match ask() {

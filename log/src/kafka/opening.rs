@@ -102,11 +102,11 @@ impl KafkaLog {
 /// The store's outbox, if it goes with what Kafka says the relay has `reached`.
 async fn open_outbox(
     store: &dyn crate::Log,
-    reached: Option<u64>,
+    reached: Result<Option<u64>, String>,
     clients: &Clients,
 ) -> Result<At, LogError> {
     let outbox = store.create_topic(&outbox_spec()).await?;
-    match relay::first(reached, outbox.earliest[0].0, outbox.tail[0].0) {
+    match reached.and_then(|reached| relay::first(reached, outbox.earliest[0].0, outbox.tail[0].0)) {
         Ok(_) => Ok(At { topic: outbox.id, partition: 0 }),
         Err(why) => Err(refused(format!("open log {}", clients.options.place()), why)),
     }

@@ -1,6 +1,8 @@
 //! Stores that do not belong to what is in Kafka.
 
 use super::opened::{open_in, open_with, options, store_in};
+use super::outside::{PATIENCE, open_producer};
+use rdkafka::producer::{BaseRecord, Producer as _};
 use weir_log::conformance::broker::Prefix;
 use weir_log::conformance::{key, put};
 use weir_log::{Driver, KafkaOptions};
@@ -18,6 +20,20 @@ async fn a_store_that_is_older_than_kafka_is_refused() {
     let other = open_with(options(&prefix, store_in(&folder.path().join("other")))).await;
     let refused = other.expect_err("the store knows nothing of what is in Kafka");
     assert!(!refused.is_retryable() && refused.to_string().contains("topicPrefix"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_own_topic_others_write_to_is_refused_with_the_remedy() {
+    let (prefix, folder) = (Prefix::fresh(), tempfile::tempdir().expect("a folder is made"));
+    open_in(&prefix, folder.path()).await.log.close().await.expect("closed");
+    let (producer, topic) = (open_producer(&prefix, &[]), prefix.topic("__relay"));
+    producer.send(BaseRecord::to(&topic).key("theirs").payload("many")).expect("it is taken");
+    producer.flush(PATIENCE).expect("it is sent");
+    let refused = open_with(options(&prefix, store_in(folder.path()))).await;
+    let refused = refused.expect_err("what Kafka has is not known any more");
+    let text = refused.to_string();
+    assert!(!refused.is_retryable() && text.contains("___relay") && text.contains("many"), "{text}");
+    assert!(text.contains("topicPrefix"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

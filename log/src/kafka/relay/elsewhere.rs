@@ -51,7 +51,7 @@ impl Relay {
 
     async fn reached(&self) -> Option<u64> {
         let clients = self.clients.clone();
-        self.handle.spawn_blocking(move || super::reached(&clients)).await.ok()?.ok()?
+        self.handle.spawn_blocking(move || super::reached(&clients)).await.ok()?.ok()?.ok()?
     }
 
     async fn look_for(&self, rows: &[u64], had: u64) -> Result<(), BoxError> {

@@ -4,7 +4,7 @@
 //! An offset that a group commits in the transaction would do as well, and costs two requests more, which brokers gather for
 //! some milliseconds (`group.coordinator.append.linger.ms`).
 
-use crate::kafka::clients::{ANSWER, Clients, Consumer, patiently};
+use crate::kafka::clients::{ANSWER, Clients, Consumer, until_known};
 use crate::kafka::error::is_silence;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -38,24 +38,36 @@ pub(super) fn event<'a, D: IntoOpaque>(
     BaseRecord::with_opaque_to(topic, opaque).partition(0).key(KEY).payload(reached)
 }
 
+/// What is wrong with the last event: it is not the relay's.
+pub(in crate::kafka) type Strange = String;
+
 /// The number of the last transaction that has been committed; none: there has been none. One that is open is not waited for.
-pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Option<u64>, KafkaError> {
+pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Result<Option<u64>, Strange>, KafkaError> {
     let topic = topic(clients);
     let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
-    let (low, end) = patiently(|| consumer.fetch_watermarks(&topic, 0, ANSWER))?;
+    let (low, end) = until_known(|| consumer.fetch_watermarks(&topic, 0, ANSWER))?;
     let mut back = BACK;
     loop {
         let from = low.max(end.saturating_sub(back));
         let last = last_since(&consumer, &topic, from)?;
         if last.is_some() || from == low {
-            return Ok(last);
+            return Ok(last.map(|text| number(&text, &topic)).transpose());
         }
         back = back.saturating_mul(8);
     }
 }
 
-/// The number of the last event from an offset on.
-fn last_since(consumer: &Consumer, topic: &str, from: i64) -> Result<Option<u64>, KafkaError> {
+fn number(text: &str, topic: &str) -> Result<u64, Strange> {
+    text.parse().map_err(|_| {
+        format!(
+            "topic {topic}, which says how many transactions of this log Kafka has, ends with an event of somebody else's \
+             ({text:.40}): let nobody else write there, and give this log another topicPrefix"
+        )
+    })
+}
+
+/// What the last event from an offset on says.
+fn last_since(consumer: &Consumer, topic: &str, from: i64) -> Result<Option<String>, KafkaError> {
     let mut place = TopicPartitionList::new();
     place.add_partition_offset(topic, 0, Place::Offset(from))?;
     consumer.assign(&place)?;
@@ -63,10 +75,7 @@ fn last_since(consumer: &Consumer, topic: &str, from: i64) -> Result<Option<u64>
     loop {
         match consumer.poll(POLL) {
             Some(Ok(event)) => {
-                let number = event.payload().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
-                // one that is no number is not the relay's: which is the last one cannot be told any more
-                let unknown = KafkaError::MessageConsumption(RDKafkaErrorCode::BadMessage);
-                last = Some(number.ok_or(unknown)?);
+                last = Some(String::from_utf8_lossy(event.payload().unwrap_or_default()).into_owned());
                 patience = Instant::now() + ANSWER;
             }
             Some(Err(KafkaError::PartitionEOF(_))) => return Ok(last),

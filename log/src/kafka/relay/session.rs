@@ -127,7 +127,7 @@ impl Session {
         let (clients, singly) = (self.relay.clients.clone(), self.refused.singly);
         let batch = self.relay.shared.limits.batch(clients.batch());
         let transactors = Transactor::open(&clients, batch, singly, &self.stop)?;
-        let next = self.begin(record::reached(&clients)?)?;
+        let next = self.begin(record::reached(&clients)??)?;
         let relayed = self.relay_from(next, &transactors);
         // an error of what is being committed comes first: what follows it was begun for nothing
         self.settle().and(relayed)
