@@ -17,6 +17,7 @@ mod foreign;
 mod limits;
 mod lookout;
 mod membership;
+mod met;
 mod mirror;
 mod notes;
 mod opening;
@@ -25,6 +26,7 @@ mod parts;
 mod pending;
 mod placing;
 mod read;
+mod recent;
 mod relay;
 mod relayed;
 mod shared;
@@ -228,6 +230,12 @@ impl Log for KafkaLog {
 
     async fn read(&self, at: At, from: Offset, max: ReadLimit) -> Result<Records, LogError> {
         let topic = self.topic(at).await?;
+        if max.events > 0
+            && !self.shared.is_gone(at.topic)
+            && let Some(records) = self.shared.recent.read(at, from, max)
+        {
+            return Ok(records);
+        }
         self.work(move |parts| parts.read(&topic, at, from, max)).await
     }
 
@@ -289,6 +297,7 @@ impl Log for KafkaLog {
             return Ok(earliest);
         }
         self.parts.topics.trim(&topic.name, at, before).await?;
+        self.parts.forget(at);
         Ok(before)
     }
 

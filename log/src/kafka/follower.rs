@@ -2,12 +2,13 @@
 
 use super::clients::{ANSWER, BREATH, Clients, Consumer, patiently};
 use super::error::{Words, is_silence};
+use super::met::Met;
 use super::mirror::{Topic, number, offset};
 use super::placing::Placing;
 use super::shared::Shared;
-use super::tails::Met;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::TopicPartitionListElem;
 use rdkafka::{Offset as Place, TopicPartitionList};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +43,8 @@ struct Signs {
 impl Follower {
     pub(super) fn open(clients: &Clients, shared: Arc<Shared>) -> Result<Self, KafkaError> {
         let consumer = clients.consumer(&[
-            ("auto.offset.reset", "earliest"),
+            // so that it is known when events may have been passed over
+            ("auto.offset.reset", "error"),
             // a partition that is added waits for the fetch that is on its way
             ("fetch.wait.max.ms", "100"),
             ("queued.max.messages.kbytes", "4096"),
@@ -77,6 +79,7 @@ impl Follower {
             places.add_partition_offset(&topic.name, partition, Place::Offset(from.cast_signed()))?;
         }
         if places.count() > 0 {
+            topic.partitions().for_each(|(at, _)| self.shared.recent.forget(at));
             self.consumer.incremental_assign(&places)?;
         }
         Ok(())
@@ -90,7 +93,9 @@ impl Follower {
         }
         let mut places = TopicPartitionList::new();
         places.add_partition(&topic.name, partition);
-        self.consumer.incremental_unassign(&places)
+        self.consumer.incremental_unassign(&places)?;
+        self.shared.recent.forget(at);
+        Ok(())
     }
 
     /// The earliest offset that a partition keeps, and the first that cannot be read yet.
@@ -155,15 +160,16 @@ impl Follower {
 }
 
 fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs, words: &Words) {
-    let mut is_denied = false;
+    let (mut is_denied, mut is_lost) = (false, false);
     let (mut met, mut placing) = (Met::default(), Placing::default());
     while !signs.stop.load(Ordering::SeqCst) {
         let wait = if met.is_empty() { POLL } else { Duration::ZERO };
         let polled =
             consumer.poll(wait).map(|polled| polled.inspect(|event| placing.look(&shared.mirror, event)));
         match polled {
-            Some(Ok(event)) if !met.add(&shared.mirror, &event) => continue,
+            Some(Ok(event)) if !met.add(shared, &event) => continue,
             Some(Ok(_)) => {}
+            Some(Err(error)) if has_lost_its_place(&error) => is_lost = true,
             Some(Err(error)) if !is_denied && words.right(&error).is_some() => {
                 is_denied = true;
                 tracing::error!(
@@ -175,13 +181,43 @@ fn follow(consumer: &Consumer, shared: &Shared, signs: &Signs, words: &Words) {
             Some(Err(error)) => tracing::debug!(%error, "a partition cannot be followed for now"),
             None => {}
         }
-        met.pass_on(&shared.tails);
+        met.pass_on(shared);
+        if is_lost {
+            shared.recent.forget_all();
+            is_lost =
+                find_places(consumer).inspect_err(|error| tracing::debug!(%error, "asking again")).is_err();
+        }
         if signs.asked.swap(false, Ordering::SeqCst)
             && let Ok(positions) = consumer.position()
         {
             shared.tails.cover(&covered(shared, &positions));
         }
     }
+}
+
+/// Whether the events that come next in a partition are gone: it was trimmed or made anew, or its brokers have lost some.
+fn has_lost_its_place(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::LogTruncation))
+}
+
+/// Goes on at the first event of each partition that does not have the one that would be next.
+fn find_places(consumer: &Consumer) -> Result<(), KafkaError> {
+    let positions = consumer.position()?;
+    // one that is not found keeps none of the others
+    positions.elements().iter().map(|element| find_place(consumer, element)).fold(Ok(()), Result::and)
+}
+
+fn find_place(consumer: &Consumer, element: &TopicPartitionListElem<'_>) -> Result<(), KafkaError> {
+    let (topic, partition) = (element.topic(), element.partition());
+    let (low, end) = consumer.fetch_watermarks(topic, partition, LEADERS_ANSWER)?;
+    let place = match element.offset() {
+        Place::Offset(next) if (low..=end).contains(&next) => return Ok(()),
+        Place::Offset(_) => low,
+        // nothing of it was read yet
+        _ => low.max(end.saturating_sub(BACK.cast_signed())),
+    };
+    consumer.seek(topic, partition, Place::Offset(place), LEADERS_ANSWER)
 }
 
 fn may_be_outdated(error: &KafkaError) -> bool {

@@ -79,6 +79,13 @@ impl Parts {
         from: Offset,
         max: ReadLimit,
     ) -> Result<Records, LogError> {
+        if let Some(end) = self.known_end(at, from) {
+            match self.readers.read(topic, Range { at, from, end }, max) {
+                // what is known of it is not so any more
+                Err(error) if is_out_of_range(&error) => {}
+                read => return read.map_err(|error| self.in_words("read topic", &topic.name, &error)),
+            }
+        }
         let (earliest, end) = self.window(topic, at)?;
         if from < earliest {
             return Err(LogError::Trimmed { earliest });
@@ -89,11 +96,23 @@ impl Parts {
         }
         match self.readers.read(topic, Range { at, from, end: tail }, max) {
             Ok(records) => Ok(records),
-            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => {
+            Err(error) if is_out_of_range(&error) => {
                 Err(LogError::Trimmed { earliest: self.window(topic, at)?.0 })
             }
             Err(error) => Err(self.in_words("read topic", &topic.name, &error)),
         }
+    }
+
+    /// How far a partition can be read, where a read goes on at `from`, without asking the brokers.
+    fn known_end(&self, at: At, from: Offset) -> Option<Offset> {
+        let known = self.shared.tails.known(at);
+        (from < known && self.readers.has_come_to(at, from)).then_some(known)
+    }
+
+    /// Lets go of what is kept of a partition that is trimmed.
+    pub(super) fn forget(&self, at: At) {
+        self.readers.forget(at);
+        self.shared.recent.forget(at);
     }
 
     pub(super) fn offset_at(&self, topic: &Topic, at: At, time: Millis) -> Result<Offset, LogError> {
@@ -129,4 +148,8 @@ impl Parts {
         let operation = [operation, name].join(" ");
         self.clients.words.unavailable(operation.trim_end(), error)
     }
+}
+
+fn is_out_of_range(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))
 }

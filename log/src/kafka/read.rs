@@ -82,6 +82,18 @@ impl Readers {
         Ok(Reader { consumer, place: None, held: None })
     }
 
+    /// Whether a reader stands at an offset.
+    pub(super) fn has_come_to(&self, at: At, offset: Offset) -> bool {
+        self.lock().iter().any(|reader| reader.place == Some((at, offset)))
+    }
+
+    /// Lets go of what was read ahead of a partition.
+    pub(super) fn forget(&self, at: At) {
+        for reader in self.lock().iter_mut().filter(|reader| reader.place.is_some_and(|(of, _)| of == at)) {
+            (reader.place, reader.held) = (None, None);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Reader>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,7 +110,7 @@ impl Reader {
         if let Some(held) = held {
             page.add(&held);
         }
-        let (mut is_fresh, patience) = (!is_there, Instant::now() + ANSWER);
+        let (mut is_fresh, mut is_over, patience) = (!is_there, false, Instant::now() + ANSWER);
         while !page.is_full() {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
@@ -108,7 +120,10 @@ impl Reader {
                     }
                 }
                 // of one that was there before, it may be the end that it had come to then
-                Some(Err(KafkaError::PartitionEOF(_))) if is_fresh || !page.records.is_empty() => break,
+                Some(Err(KafkaError::PartitionEOF(_))) if is_fresh || !page.records.is_empty() => {
+                    is_over = true;
+                    break;
+                }
                 Some(Err(KafkaError::PartitionEOF(_))) => {}
                 // the client connects again by itself; what it says may be of connections that were lost long ago
                 Some(Err(error)) if is_silence(&error) && Instant::now() < patience => {}
@@ -123,7 +138,12 @@ impl Reader {
                 }
             }
         }
-        self.place = Some((range.at, page.next));
+        if is_over || page.next >= range.end {
+            // it would go on asking for news
+            self.consumer.unassign()?;
+        } else {
+            self.place = Some((range.at, page.next));
+        }
         Ok(page.records.build())
     }
 
@@ -156,18 +176,32 @@ impl Page {
 
     /// Adds an event, unless it does not fit.
     fn add(&mut self, message: &impl Message) -> bool {
-        let headers = message.headers().map(encode).unwrap_or_default();
-        let (key, value) = (message.key(), message.payload());
-        let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers.len();
+        let headers = headers(message);
+        let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
+        let bytes = len(message.key()) + len(message.payload()) + headers.len();
         if !self.records.is_empty() && self.records.bytes() + bytes > self.max.bytes {
             return false;
         }
-        let offset = offset(message.offset());
-        let time = Millis(message.timestamp().to_millis().unwrap_or(0));
-        self.records.push_encoded(self.range.at, offset, time, key, value, &headers);
-        self.next = offset.next();
+        self.next = push_with(&mut self.records, self.range.at, message, &headers).next();
         true
     }
+}
+
+/// Adds an event to a batch.
+pub(super) fn push(records: &mut RecordsBuilder, at: At, message: &impl Message) {
+    push_with(records, at, message, &headers(message));
+}
+
+/// Adds an event with its headers as the log has them; returns its offset.
+fn push_with(records: &mut RecordsBuilder, at: At, message: &impl Message, headers: &[u8]) -> Offset {
+    let offset = offset(message.offset());
+    let time = Millis(message.timestamp().to_millis().unwrap_or(0));
+    records.push_encoded(at, offset, time, message.key(), message.payload(), headers);
+    offset
+}
+
+fn headers(message: &impl Message) -> BytesMut {
+    message.headers().map(encode).unwrap_or_default()
 }
 
 /// Headers as the log has them. The client panics at a name that is no UTF-8: such a header is left out.

@@ -3,6 +3,7 @@
 use super::limits::Limits;
 use super::mirror::{Mirror, Topic};
 use super::pending::Pending;
+use super::recent::Recent;
 use super::relayed::Relayed;
 use super::tails::Tails;
 use super::times::Times;
@@ -16,6 +17,7 @@ use weir_schema::TopicId;
 pub(super) struct Shared {
     pub(super) mirror: Mirror,
     pub(super) tails: Tails,
+    pub(super) recent: Recent,
     pub(super) pending: Pending,
     pub(super) relayed: Relayed,
     pub(super) times: Times,
@@ -33,6 +35,7 @@ impl Shared {
         Self {
             mirror: Mirror::new(prefix),
             tails: Tails::default(),
+            recent: Recent::default(),
             pending: Pending::default(),
             relayed: Relayed::default(),
             times: Times::default(),

@@ -1,8 +1,6 @@
 //! How far each partition can be read: what is visible, who waits for it, and the news of it.
 
-use super::mirror::Mirror;
 use crate::Hint;
-use rdkafka::message::Message;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::{oneshot, watch};
@@ -148,46 +146,6 @@ impl Tails {
 impl std::fmt::Debug for Tails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tails").field("hint", &self.hint).finish_non_exhaustive()
-    }
-}
-
-/// The last event of each partition, with its time, of events that have been met one after the other.
-#[derive(Default, Debug)]
-pub(super) struct Met {
-    last: Vec<(At, Offset, Millis)>,
-    events: usize,
-}
-
-impl Met {
-    /// So many events, or events of so many partitions, are passed on at once at most.
-    const EVENTS: usize = 256;
-    const PARTITIONS: usize = 64;
-
-    /// Adds an event; tells whether it is time to pass on what has been met.
-    pub(super) fn add(&mut self, mirror: &Mirror, event: &impl Message) -> bool {
-        let partition = u32::try_from(event.partition());
-        let (Some(topic), Ok(partition)) = (mirror.id(event.topic()), partition) else { return false };
-        let (at, offset) = (At { topic, partition }, super::mirror::offset(event.offset()));
-        let time = Millis(event.timestamp().to_millis().unwrap_or(0));
-        match self.last.iter_mut().find(|(known, ..)| *known == at) {
-            Some(last) => *last = (at, offset, time),
-            None => self.last.push((at, offset, time)),
-        }
-        self.events += 1;
-        self.events >= Self::EVENTS || self.last.len() >= Self::PARTITIONS
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.last.is_empty()
-    }
-
-    /// Passes on what has been met.
-    pub(super) fn pass_on(&mut self, tails: &Tails) {
-        if !self.last.is_empty() {
-            tails.see(&self.last);
-            self.last.clear();
-            self.events = 0;
-        }
     }
 }
 
