@@ -57,6 +57,23 @@ async fn a_broker_that_stands_still_is_waited_for_and_nothing_is_lost_or_doubled
     drop(broker);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_reads_where_events_come_in_needs_no_broker_for_those_that_have_come() {
+    let (mut broker, folder) =
+        (Broker::own().expect("a broker starts"), tempfile::tempdir().expect("a folder is made"));
+    let f = opened(KafkaOptions::new(broker.brokers(), "recent", store_in(folder.path()))).await;
+    let at = f.partition().await;
+    assert!(f.values(at, 0).await.is_empty());
+    let mut relayed = f.transaction();
+    relayed.appends.push(events(at, &["b", "c"]));
+    relayed.writes.push(add(&key("t", "sum"), 1, relayed.id));
+    f.append(at, &["a"]).await;
+    f.done(relayed).await;
+    broker.kill(0).expect("it runs");
+    let values: Vec<_> = f.values(at, 0).await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, ["a", "b", "c"]);
+}
+
 /// Whether an event with this value is all that its transaction is, so that it goes to Kafka at once.
 fn is_bare(value: &str) -> bool {
     value.starts_with(['1', '3'])
