@@ -5,7 +5,8 @@
 //! PostgreSQL. A transaction is one of the store's: its appends go into an outbox there ([`outbox`]), and a relay
 //! ([`relay`]) brings them to Kafka in commit order, each once. A transaction that is one event and nothing else goes to
 //! Kafka at once ([`append`]). One thread follows every partition ([`follower`]): what it has read is what is visible, and
-//! a commit resolves when its events are.
+//! a commit resolves when its events are. The last of what it has read is kept ([`recent`]), so that only reads of older events ask
+//! brokers ([`read`]).
 
 mod append;
 mod clients;

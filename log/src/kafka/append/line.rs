@@ -46,7 +46,7 @@ impl Line {
     pub(super) fn send(&self, sent: Box<Sent>, now: Millis) {
         let mut state = self.lock();
         if state.closed {
-            return sent.resolve(Err(CommitError::Unavailable(crate::LogError::Closed.into())));
+            return sent.resolve(Err(closed()));
         }
         if state.lanes.waiting() >= WAITING {
             return sent.resolve(Err(full()));
@@ -146,6 +146,10 @@ impl Line {
 
     /// Gives an event to the producer; returns whether that will report it.
     fn give(&self, state: &mut State, sent: Box<Sent>, now: Millis) -> bool {
+        if state.closed {
+            sent.resolve(Err(closed()));
+            return false;
+        }
         let Some(producer) = state.producer.clone() else {
             if state.waiting.len() >= WAITING {
                 sent.resolve(Err(full()));
@@ -189,6 +193,10 @@ impl Line {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn closed() -> CommitError {
+    CommitError::Unavailable(crate::LogError::Closed.into())
 }
 
 fn full() -> CommitError {
