@@ -12,7 +12,6 @@ mod append;
 mod clients;
 mod commit;
 mod error;
-mod flush;
 mod follower;
 mod foreign;
 mod limits;
@@ -20,6 +19,7 @@ mod lookout;
 mod membership;
 mod met;
 mod mirror;
+mod native;
 mod notes;
 mod opening;
 mod outbox;
@@ -134,7 +134,9 @@ impl KafkaLog {
 
     /// Follows a topic, and learns how large its events may be.
     async fn follow(&self, topic: Arc<Topic>) -> Result<(), LogError> {
-        self.work(move |parts| parts.follow(&topic)).await?;
+        let followed = topic.clone();
+        self.work(move |parts| parts.follow(&followed)).await?;
+        self.lookout.learn(topic).await?;
         self.parts.look_at_limits().await;
         Ok(())
     }

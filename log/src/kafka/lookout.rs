@@ -1,25 +1,26 @@
 //! Looks now and then at what others have done to topics: added partitions, removed a topic, made it anew.
 //!
-//! A topic that is made anew has the same name and other events. Kafka's clients do not tell that, but its partitions end
-//! before where they have been seen to end, or, if it has been filled again, have another event where the last one was that
-//! has been seen. Both are kept in the store, so that it is noticed as well what happened while no process was there. Every group that has a position in such a partition then gets a row
-//! ([`lost_key`]) which says that what it had not handled is gone: whoever runs the group stands still until someone
-//! has decided where it is to go on.
+//! A topic that is made anew has the same name and other events. Kafka's clients do not tell that, but it has another id, where
+//! brokers have such; and its partitions end before where they have been seen to end, or, if it has been filled again, have another
+//! event where the last one was that has been seen. These two are kept in the store, so that it is noticed as well what happened
+//! while no process was there. Every group that has a position in such a partition then gets a row ([`lost_key`]) which says that
+//! what it had not handled is gone: whoever runs the group stands still until someone has decided where it is to go on.
 
 use super::mirror::Topic;
 use super::notes::{self, Notes, unchanged};
 use super::parts::Parts;
 use super::shared::Shared;
+use super::topics::Id;
 use crate::lost::lost_key;
 use crate::{LogError, ReadLimit, TopicInfo};
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use weir_schema::{At, GroupName, Millis, Offset, Op, StateKey, Versioned};
+use weir_schema::{At, GroupName, Millis, Offset, Op, StateKey, TopicId, Versioned};
 
 /// The table in which it is kept how far partitions have been seen. Key: topic and partition; value: the offset, how often
 /// the partition has been another one, and the offset and time of the last event, if there was one.
@@ -41,6 +42,8 @@ pub(super) struct Lookout {
     handle: Handle,
     /// How often each partition has been another one, as far as this process knows.
     seen: Mutex<HashMap<At, u64>>,
+    /// By which ids Kafka knew topics.
+    ids: std::sync::Mutex<HashMap<TopicId, Id>>,
 }
 
 /// A partition as Kafka has it now: the earliest offset that is kept, and the first that cannot be read.
@@ -48,6 +51,14 @@ pub(super) struct Lookout {
 struct Window {
     low: Offset,
     end: Offset,
+}
+
+/// What is known of a partition before it is looked at.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    is_there: bool,
+    /// Whether its topic has another id than it had.
+    is_other: bool,
 }
 
 /// What is kept of a partition.
@@ -62,7 +73,14 @@ struct Kept {
 
 impl Lookout {
     pub(super) fn new(parts: Arc<Parts>, notes: Notes, keeps: Arc<AtomicBool>, handle: Handle) -> Arc<Self> {
-        Arc::new(Self { parts, notes, keeps, handle, seen: Mutex::default() })
+        Arc::new(Self {
+            parts,
+            notes,
+            keeps,
+            handle,
+            seen: Mutex::default(),
+            ids: std::sync::Mutex::default(),
+        })
     }
 
     pub(super) async fn run(self: Arc<Self>) {
@@ -77,29 +95,66 @@ impl Lookout {
     /// Looks once.
     pub(super) async fn look(&self) -> Result<(), LogError> {
         let mut seen = self.seen.lock().await;
-        for topic in self.shared().mirror.all() {
-            let name = topic.name.clone();
-            let count = self.ask(move |parts| parts.partitions(&name)).await?;
-            let was_gone = self.shared().is_gone(topic.id);
-            self.shared().set_gone(&topic, count.is_none());
-            if was_gone && count.is_some() {
-                let back = topic.clone();
-                self.ask(move |parts| parts.follow(&back)).await?;
-            }
-            let topic = match count {
-                Some(count) if count > topic.spec.partitions => self.grow(&topic, count).await?,
-                _ => topic,
-            };
-            let mut news = Vec::new();
-            for (at, _) in topic.partitions() {
-                let is_there = count.is_some_and(|count| at.partition < count);
-                news.extend(self.look_at(&topic, at, is_there, &mut seen).await?);
-            }
-            if !news.is_empty() {
-                self.notes.write(news).await.map_err(|error| self.failed(error))?;
-            }
+        let topics = self.shared().mirror.all();
+        let named = topics.clone();
+        let ids = self.ask(move |parts| Ok(parts.ids(&named))).await?;
+        for topic in topics {
+            let id = ids.get(&topic.name);
+            self.look_at(topic, id, &mut seen).await?;
         }
         Ok(())
+    }
+
+    /// Looks at a topic that has this id now.
+    async fn look_at(
+        &self,
+        topic: Arc<Topic>,
+        id: Option<&Id>,
+        seen: &mut HashMap<At, u64>,
+    ) -> Result<(), LogError> {
+        let name = topic.name.clone();
+        let count = self.ask(move |parts| parts.partitions(&name)).await?;
+        let was_gone = self.shared().is_gone(topic.id);
+        self.shared().set_gone(&topic, count.is_none());
+        if was_gone && count.is_some() {
+            let back = topic.clone();
+            self.ask(move |parts| parts.follow(&back)).await?;
+        }
+        let topic = match count {
+            Some(count) if count > topic.spec.partitions => self.grow(&topic, count).await?,
+            _ => topic,
+        };
+        let is_other = id.is_some_and(|id| self.ids().get(&topic.id).is_some_and(|before| before != id));
+        let mut news = Vec::new();
+        for (at, _) in topic.partitions() {
+            let is_there = count.is_some_and(|count| at.partition < count);
+            let found = Found { is_there, is_other };
+            news.extend(self.look_at_partition(&topic, at, found, seen).await?);
+        }
+        if !news.is_empty() {
+            self.notes.write(news).await.map_err(|error| self.failed(error))?;
+        }
+        match id {
+            // what comes in its place has been told of
+            _ if count.is_none() => drop(self.ids().remove(&topic.id)),
+            Some(id) => drop(self.ids().insert(topic.id, *id)),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Learns what Kafka knows a topic by that is followed from now on.
+    pub(super) async fn learn(&self, topic: Arc<Topic>) -> Result<(), LogError> {
+        let named = topic.clone();
+        let ids = self.ask(move |parts| Ok(parts.ids(&[named]))).await?;
+        if let Some(id) = ids.get(&topic.name) {
+            self.ids().entry(topic.id).or_insert(*id);
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashMap<TopicId, Id>> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shared(&self) -> &Shared {
@@ -153,11 +208,11 @@ impl Lookout {
     }
 
     /// Looks at a partition; what of it is to be kept now.
-    async fn look_at(
+    async fn look_at_partition(
         &self,
         topic: &Topic,
         at: At,
-        is_there: bool,
+        Found { is_there, is_other }: Found,
         seen: &mut HashMap<At, u64>,
     ) -> Result<Option<(StateKey, Op)>, LogError> {
         let key = key(at);
@@ -176,7 +231,8 @@ impl Lookout {
         }
         // what fails is done again by the next look: nothing is seen before it is done
         let is_first = !seen.contains_key(&at);
-        let is_another = is_first && is_there && self.has_another(topic, at, window, kept.last).await?;
+        let is_another =
+            is_other || is_first && is_there && self.has_another(topic, at, window, kept.last).await?;
         let before = *seen.entry(at).or_insert(kept.anew);
         if before < kept.anew {
             // another process was faster

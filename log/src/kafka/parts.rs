@@ -5,9 +5,10 @@ use super::follower::Follower;
 use super::mirror::Topic;
 use super::read::{Range, Readers};
 use super::shared::Shared;
-use super::topics::Topics;
+use super::topics::{Id, Topics};
 use crate::{LogError, ReadLimit};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use std::collections::HashMap;
 use std::sync::Arc;
 use weir_schema::{At, Millis, Offset, Records};
 
@@ -59,6 +60,12 @@ impl Parts {
             }
             Err(error) => tracing::debug!(%error, "the settings of topics cannot be looked at"),
         }
+    }
+
+    /// By which ids Kafka knows topics, as far as it tells.
+    pub(super) fn ids(&self, topics: &[Arc<Topic>]) -> HashMap<String, Id> {
+        let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
+        self.topics.ids(&names)
     }
 
     /// Of each partition the earliest offset that is kept, and the tail.

@@ -88,6 +88,37 @@ async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
     assert_eq!(f.values(at, 0).await, [(0, "d".to_owned())]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_are_told_of_a_topic_that_is_made_anew_and_filled_again_at_once() {
+    let prefix = Prefix::fresh();
+    let f = open(&prefix).await;
+    let at = f.partition().await;
+    append(&f, at, &["a", "b", "c"]).await;
+    let group = group("g");
+    let mut membership = f.log.join(&group, &[(at, Offset(2))]).await.expect("joined");
+    assert_eq!(assigned(&mut membership, at).await, Offset(2));
+    // sooner, most of the time, than it is looked whether the topic is there
+    make_anew(&prefix, 5).await;
+    assert_eq!(assigned(&mut membership, at).await, Offset(2), "once more, to learn that it is lost");
+    let lost = f.log.get(&[lost_key(&group, 0)]).await.expect("read");
+    assert_eq!(lost[0].as_ref().map(|row| &*row.value), Some(&b"0"[..]));
+    append(&f, at, &["d"]).await;
+    assert_eq!(f.values(at, 4).await, [(4, "another".to_owned()), (5, "d".to_owned())]);
+}
+
+/// Makes the topic `events` anew, with so many events of others.
+async fn make_anew(prefix: &Prefix, filled: usize) {
+    let name = prefix.topic("events");
+    delete(prefix, &name).await;
+    make(prefix, &name, 1).await;
+    let producer = open_producer(prefix, &[]);
+    for _ in 0..filled {
+        let event = BaseRecord::<(), _>::to(&name).payload("another");
+        producer.send(event).map_err(|(error, _)| error).expect("it is sent");
+    }
+    producer.flush(PATIENCE).expect("all are there");
+}
+
 /// A log whose topic of three events was made anew while no process was there, and filled with so many events of others:
 /// a group that was in it has been told.
 async fn made_anew_meanwhile(filled: usize) -> ((Prefix, TempDir), Fixture, At) {
@@ -99,15 +130,7 @@ async fn made_anew_meanwhile(filled: usize) -> ((Prefix, TempDir), Fixture, At) 
     let mut membership = f.log.join(&there, &[(at, Offset(2))]).await.expect("joined");
     assigned(&mut membership, at).await;
     f.log.close().await.expect("closed");
-    let name = prefix.topic("events");
-    delete(&prefix, &name).await;
-    make(&prefix, &name, 1).await;
-    let producer = open_producer(&prefix, &[]);
-    for _ in 0..filled {
-        let event = BaseRecord::<(), _>::to(&name).payload("another");
-        producer.send(event).map_err(|(error, _)| error).expect("it is sent");
-    }
-    producer.flush(PATIENCE).expect("all are there");
+    make_anew(&prefix, filled).await;
     let f = open_in(&prefix, folder.path()).await;
     f.partition().await;
     let lost = f.log.get(&[lost_key(&there, 0), lost_key(&not_there, 0)]).await.expect("read");

@@ -3,7 +3,7 @@
 use super::lanes::Lanes;
 use super::{Producer, Sent};
 use crate::CommitError;
-use crate::kafka::flush::flush;
+use crate::kafka::native::flush;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::Producer as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
