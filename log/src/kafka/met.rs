@@ -11,6 +11,7 @@ use weir_schema::{At, Millis, Offset, RecordsBuilder};
 pub(super) struct Met {
     partitions: Vec<Partition>,
     events: usize,
+    bytes: usize,
 }
 
 /// What was met of one.
@@ -24,9 +25,10 @@ struct Partition {
 }
 
 impl Met {
-    /// So many events, or events of so many partitions, are passed on at once at most.
+    /// So many events, or events of so many partitions, are passed on at once at most, and no more once they have so many bytes.
     const EVENTS: usize = 256;
     const PARTITIONS: usize = 64;
+    const BYTES: usize = 1 << 20;
 
     /// Adds an event; tells whether it is time to pass on what has been met.
     pub(super) fn add(&mut self, shared: &Shared, event: &impl Message) -> bool {
@@ -43,10 +45,12 @@ impl Met {
         let met = &mut self.partitions[index];
         met.last = last;
         if let Some(records) = &mut met.records {
+            let before = records.bytes();
             push(records, at, event);
+            self.bytes += records.bytes() - before;
         }
         self.events += 1;
-        self.events >= Self::EVENTS || self.partitions.len() >= Self::PARTITIONS
+        self.events >= Self::EVENTS || self.partitions.len() >= Self::PARTITIONS || self.bytes >= Self::BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -67,6 +71,53 @@ impl Met {
             }
         }
         shared.tails.see(&last);
-        self.events = 0;
+        (self.events, self.bytes) = (0, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ReadLimit, TopicInfo, TopicSpec};
+    use rdkafka::Timestamp;
+    use rdkafka::message::OwnedMessage;
+    use weir_schema::{Partitioner, TopicId, TopicName};
+
+    const AT: At = At { topic: TopicId(1), partition: 0 };
+
+    fn event(offset: i64, bytes: usize) -> OwnedMessage {
+        let (topic, time) = ("shop_events".to_owned(), Timestamp::CreateTime(7));
+        OwnedMessage::new(
+            Some(vec![b'x'; bytes]),
+            None,
+            topic,
+            time,
+            AT.partition.cast_signed(),
+            offset,
+            None,
+        )
+    }
+
+    fn shared() -> Shared {
+        let shared = Shared::new("shop");
+        let name = TopicName::new("events").expect("valid");
+        let spec = TopicSpec { name, partitions: 1, partitioner: Partitioner::Murmur2, retention: None };
+        let (earliest, tail) = (vec![Offset::ZERO], vec![Offset::ZERO]);
+        shared.mirror.add(&TopicInfo { id: AT.topic, spec, earliest, tail, bytes: 0 });
+        shared
+    }
+
+    #[test]
+    fn what_somebody_reads_is_kept_before_it_is_told_and_large_events_are_passed_on_at_once() {
+        let (shared, mut met) = (shared(), Met::default());
+        assert!(shared.recent.read(AT, Offset(0), ReadLimit::default()).is_none());
+        assert!(!met.add(&shared, &event(3, 10)));
+        assert!(met.add(&shared, &event(5, Met::BYTES)));
+        met.pass_on(&shared);
+        assert_eq!(shared.tails.known(AT), Offset(6));
+        let kept = shared.recent.read(AT, Offset(3), ReadLimit { events: 1, bytes: 1 }).expect("it is kept");
+        let first = kept.get(0).expect("there is one");
+        assert_eq!((first.meta.offset, first.meta.time, kept.bytes()), (Offset(3), Millis(7), 10));
+        assert!(!met.add(&shared, &event(6, 10)), "it is counted anew");
     }
 }
