@@ -201,7 +201,8 @@ fn has_lost_its_place(error: &KafkaError) -> bool {
     matches!(code, Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::LogTruncation))
 }
 
-/// Goes on at the first event of each partition that does not have the one that would be next.
+/// Goes on in every partition: which one has stopped is not told. One that does not have the event that would be next is read from its
+/// first.
 fn find_places(consumer: &Consumer) -> Result<(), KafkaError> {
     let positions = consumer.position()?;
     // one that is not found keeps none of the others
@@ -210,9 +211,14 @@ fn find_places(consumer: &Consumer) -> Result<(), KafkaError> {
 
 fn find_place(consumer: &Consumer, element: &TopicPartitionListElem<'_>) -> Result<(), KafkaError> {
     let (topic, partition) = (element.topic(), element.partition());
-    let (low, end) = consumer.fetch_watermarks(topic, partition, LEADERS_ANSWER)?;
+    let (low, end) = match consumer.fetch_watermarks(topic, partition, LEADERS_ANSWER) {
+        // it is gone, and is followed anew when it is back
+        Err(error) if is_unknown(&error) => return Ok(()),
+        window => window?,
+    };
     let place = match element.offset() {
-        Place::Offset(next) if (low..=end).contains(&next) => return Ok(()),
+        // it may be the one that has stopped, at an end that its brokers did not know for a moment
+        Place::Offset(next) if (low..=end).contains(&next) => next,
         Place::Offset(_) => low,
         // nothing of it was read yet
         _ => low.max(end.saturating_sub(BACK.cast_signed())),
@@ -221,9 +227,12 @@ fn find_place(consumer: &Consumer, element: &TopicPartitionListElem<'_>) -> Resu
 }
 
 fn may_be_outdated(error: &KafkaError) -> bool {
+    is_silence(error) || is_unknown(error)
+}
+
+fn is_unknown(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
-    is_silence(error)
-        || matches!(code, Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic))
+    matches!(code, Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic))
 }
 
 fn covered(shared: &Shared, positions: &TopicPartitionList) -> Vec<(At, Offset)> {
