@@ -16,8 +16,9 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use std::collections::BTreeSet;
 use std::net::TcpListener;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A broker's settings, but for its place.
@@ -264,13 +265,19 @@ fn settings(brokers: &str) -> ClientConfig {
     config
 }
 
-/// Ports that nobody uses now, all different.
+/// Ports that nobody uses now, and that nobody was given before: who had one may be down for a moment.
 fn free_ports(count: usize) -> Result<Vec<u16>, String> {
-    let bound = (0..count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>();
-    let ports = bound
-        .map_err(|e| e.to_string())?
-        .iter()
-        .map(|l| l.local_addr().map(|a| a.port()))
-        .collect::<Result<_, _>>();
-    ports.map_err(|e: std::io::Error| e.to_string())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (mut ports, mut bound) = (Vec::new(), Vec::new());
+    while ports.len() < count {
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(|e| e.to_string())?;
+        let port = listener.local_addr().map_err(|e| e.to_string())?.port();
+        // so that the next one is another
+        bound.push(listener);
+        if given.insert(port) {
+            ports.push(port);
+        }
+    }
+    Ok(ports)
 }
