@@ -109,6 +109,12 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// A thread of the log at `place` could not be started.
+    pub(crate) fn no_thread(place: impl std::fmt::Display, error: std::io::Error) -> Self {
+        let operation = format!("start a thread for log {place}");
+        Self::Unavailable { operation, source: error.into(), retry: true }
+    }
+
     /// Whether the same call may succeed later without anyone's help.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -117,7 +117,7 @@ impl PostgresLog {
         migrations: &'static [Migration],
     ) -> Result<Self, LogError> {
         let server = Server::new(&options)?;
-        let keeper = Arc::new(Keeper::start().map_err(|error| opening::no_thread(&server, error))?);
+        let keeper = Arc::new(Keeper::start().map_err(|error| LogError::no_thread(&server.place, error))?);
         let opening = {
             let (server, lease) = (server.clone(), options.lease);
             async move { opening::begin(&server, app.as_ref(), migrations, lease).await }

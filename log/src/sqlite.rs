@@ -103,7 +103,7 @@ impl SqliteLog {
             closed: AtomicBool::new(false),
         });
         let written = Arc::new(AtomicU64::new(0));
-        let keeper = Keeper::start().map_err(|error| no_thread(path, error))?;
+        let keeper = Keeper::start().map_err(|error| LogError::no_thread(path.display(), error))?;
         keeping::start(&keeper, path, options.busy, hint.clone(), written.clone())
             .map_err(|e| in_words(e.into()))?;
         let capabilities = capabilities(path, writer);
@@ -120,7 +120,7 @@ impl SqliteLog {
             ledger: Ledger::default(),
             lane: Lane { writer, last: 0, unsure: None },
         };
-        let ended = start(committer, queue).map_err(|error| no_thread(path, error))?;
+        let ended = start(committer, queue).map_err(|error| LogError::no_thread(path.display(), error))?;
         Ok(Self { capabilities, shared, keeper, ended: tokio::sync::Mutex::new(Some(ended)) })
     }
 
@@ -242,11 +242,6 @@ fn capabilities(path: &Path, writer: WriterId) -> Capabilities {
         writer,
         limits: LogLimits::default(),
     }
-}
-
-fn no_thread(path: &Path, error: std::io::Error) -> LogError {
-    let operation = format!("start a thread for log {}", path.display());
-    LogError::Unavailable { operation, source: error.into(), retry: true }
 }
 
 /// Starts the committer's thread.

@@ -84,10 +84,12 @@ impl Appender {
         if line.restore(producer).is_err() {
             return Err(LogError::Closed);
         }
+        let place = parts.clients.options.place();
+        let no_thread = |error| LogError::no_thread(&place, error);
         let appender = Self { line: line.clone(), clock };
         let mended = line.clone();
-        spawn("weir-kafka-mender", move || mending::mend(&mended, &parts, &handle))?;
-        spawn("weir-kafka-append", move || line.run())?;
+        spawn("weir-kafka-mender", move || mending::mend(&mended, &parts, &handle)).map_err(no_thread)?;
+        spawn("weir-kafka-append", move || line.run()).map_err(no_thread)?;
         Ok(appender)
     }
 
@@ -132,13 +134,8 @@ impl Sent {
     }
 }
 
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
-    let started = std::thread::Builder::new().name(name.into()).spawn(work);
-    started.map(drop).map_err(|error| LogError::Unavailable {
-        operation: "start a thread for the log".into(),
-        source: error.into(),
-        retry: true,
-    })
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
 
 /// A producer whose reports `line` hears.

@@ -16,7 +16,7 @@ use weir_schema::AppName;
 pub(crate) async fn schema_state(options: &PostgresOptions) -> Result<SchemaState, LogError> {
     let server = Server::new(options)?;
     let place = server.place.clone();
-    let keeper = Keeper::start().map_err(|error| no_thread(&server, error))?;
+    let keeper = Keeper::start().map_err(|error| LogError::no_thread(&server.place, error))?;
     let look = async move {
         let client = server.client().await?;
         server.ask(&client, schema::state(&client, &server, schema::MIGRATIONS)).await
@@ -59,10 +59,4 @@ pub(super) fn capabilities(server: &Server, seat: Seat) -> Capabilities {
         writer: seat.writer,
         limits: LogLimits::default(),
     }
-}
-
-/// The log's own thread could not be started.
-pub(super) fn no_thread(server: &Server, error: std::io::Error) -> LogError {
-    let operation = format!("start a thread for log {}", server.place);
-    LogError::Unavailable { operation, source: error.into(), retry: true }
 }

@@ -45,7 +45,7 @@ impl Held {
             return Err(in_use(&path.display().to_string()));
         }
         let connection = open_file(path, options).map_err(|failure| failure.into_log_error("open", path))?;
-        let keeper = Keeper::start().map_err(|error| super::no_thread(path, error))?;
+        let keeper = Keeper::start().map_err(|error| LogError::no_thread(path.display(), error))?;
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let place = path.display().to_string();
         Ok(Self { path, place, connection: Arc::new(Mutex::new(connection)), keeper, _owner: owner })
