@@ -75,6 +75,13 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
+impl ReadLimit {
+    /// Whether an event of so many bytes still goes with those that were read; the first one does however large it is.
+    fn has_room(&self, read: &weir_schema::RecordsBuilder, bytes: usize) -> bool {
+        read.is_empty() || read.bytes() + bytes <= self.bytes
+    }
+}
+
 impl Default for ReadLimit {
     fn default() -> Self {
         Self { events: 1000, bytes: 1 << 20 }

@@ -179,7 +179,7 @@ impl Page {
         let headers = headers(message);
         let len = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         let bytes = len(message.key()) + len(message.payload()) + headers.len();
-        if !self.records.is_empty() && self.records.bytes() + bytes > self.max.bytes {
+        if !self.max.has_room(&self.records, bytes) {
             return false;
         }
         self.next = push_with(&mut self.records, self.range.at, message, &headers).next();

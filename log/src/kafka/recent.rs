@@ -53,7 +53,7 @@ impl Recent {
         let mut page = RecordsBuilder::default();
         let events = run.range(passed..).flat_map(Records::iter);
         for event in events.skip_while(|event| event.meta.offset < from).take(max.events) {
-            if !page.is_empty() && page.bytes() + event.meta.bytes() > max.bytes {
+            if !max.has_room(&page, event.meta.bytes()) {
                 break;
             }
             push(&mut page, &event);

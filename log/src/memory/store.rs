@@ -101,7 +101,7 @@ impl Store {
         let skipped = usize::try_from(from.0 - partition.earliest.0).unwrap_or(usize::MAX);
         let events = partition.events.iter().skip(skipped).take(max.events);
         for (event, offset) in events.zip(from.0..) {
-            if !records.is_empty() && records.bytes() + event.bytes() > max.bytes {
+            if !max.has_room(&records, event.bytes()) {
                 break;
             }
             let (key, value) = (event.key.as_deref(), event.value.as_deref());

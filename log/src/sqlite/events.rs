@@ -72,7 +72,7 @@ pub(super) fn read(
         let value = row.get_ref(3)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
         let headers = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?;
         let bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + headers.len();
-        if !records.is_empty() && records.bytes() + bytes > max.bytes {
+        if !max.has_room(&records, bytes) {
             break;
         }
         records.push_encoded(at, offset_in(row.get(0)?), Millis(row.get(1)?), key, value, headers);
