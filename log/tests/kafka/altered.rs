@@ -58,18 +58,10 @@ async fn partitions_that_are_added_are_met_and_begin_at_their_first_event() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
-    let prefix = Prefix::fresh();
-    let f = open(&prefix).await;
-    let at = f.partition().await;
-    append(&f, at, &["a", "b", "c"]).await;
-    let group = group("g");
-    let mut membership = f.log.join(&group, &[(at, Offset(2))]).await.expect("joined");
-    assert_eq!(assigned(&mut membership, at).await, Offset(2));
+    let (prefix, f, at, mut membership) = followed().await;
     let name = prefix.topic("events");
     delete(&prefix, &name).await;
-    assert_eq!(assigned(&mut membership, at).await, Offset(2), "once more, to learn that it is lost");
-    let lost = f.log.get(&[lost_key(&group, 0)]).await.expect("read");
-    assert_eq!(lost[0].as_ref().map(|row| &*row.value), Some(&b"0"[..]));
+    await_told(&f, at, &mut membership).await;
     let mut transaction = f.transaction();
     transaction.appends.push(events(at, &["nowhere"]));
     let refused = f.log.commit(Arc::new(transaction)).await;
@@ -90,20 +82,30 @@ async fn groups_are_told_of_a_topic_that_is_made_anew_while_they_follow_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn groups_are_told_of_a_topic_that_is_made_anew_and_filled_again_at_once() {
+    let (prefix, f, at, mut membership) = followed().await;
+    // sooner, most of the time, than it is looked whether the topic is there
+    make_anew(&prefix, 5).await;
+    await_told(&f, at, &mut membership).await;
+    append(&f, at, &["d"]).await;
+    assert_eq!(f.values(at, 4).await, [(4, "another".to_owned()), (5, "d".to_owned())]);
+}
+
+/// A log with a topic of three events, of which a member of the group `g` has been given the partition at the third.
+async fn followed() -> (Prefix, Fixture, At, Membership) {
     let prefix = Prefix::fresh();
     let f = open(&prefix).await;
     let at = f.partition().await;
     append(&f, at, &["a", "b", "c"]).await;
-    let group = group("g");
-    let mut membership = f.log.join(&group, &[(at, Offset(2))]).await.expect("joined");
+    let mut membership = f.log.join(&group("g"), &[(at, Offset(2))]).await.expect("joined");
     assert_eq!(assigned(&mut membership, at).await, Offset(2));
-    // sooner, most of the time, than it is looked whether the topic is there
-    make_anew(&prefix, 5).await;
-    assert_eq!(assigned(&mut membership, at).await, Offset(2), "once more, to learn that it is lost");
-    let lost = f.log.get(&[lost_key(&group, 0)]).await.expect("read");
+    (prefix, f, at, membership)
+}
+
+/// Waits until the member is told that its group has lost its place.
+async fn await_told(f: &Fixture, at: At, membership: &mut Membership) {
+    assert_eq!(assigned(membership, at).await, Offset(2), "once more, to learn that it is lost");
+    let lost = f.log.get(&[lost_key(&group("g"), 0)]).await.expect("read");
     assert_eq!(lost[0].as_ref().map(|row| &*row.value), Some(&b"0"[..]));
-    append(&f, at, &["d"]).await;
-    assert_eq!(f.values(at, 4).await, [(4, "another".to_owned()), (5, "d".to_owned())]);
 }
 
 /// Makes the topic `events` anew, with so many events of others.
