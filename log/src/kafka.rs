@@ -134,9 +134,7 @@ impl KafkaLog {
 
     /// Follows a topic, and learns how large its events may be.
     async fn follow(&self, topic: Arc<Topic>) -> Result<(), LogError> {
-        let followed = topic.clone();
-        self.work(move |parts| parts.follow(&followed)).await?;
-        self.lookout.learn(topic).await?;
+        self.work(move |parts| parts.follow(&topic)).await?;
         self.parts.look_at_limits().await;
         Ok(())
     }
@@ -385,7 +383,8 @@ impl KafkaLog {
         }
         let info = self.store.create_topic(spec).await?;
         let topic = self.shared.mirror.add(&info);
-        self.follow(topic).await?;
+        self.follow(topic.clone()).await?;
+        self.lookout.learn(topic).await?;
         Ok(info)
     }
 }

@@ -1,6 +1,6 @@
 //! Clients of Kafka, with the settings that the log depends on.
 
-use super::error::Words;
+use super::error::{Words, is_unknown};
 use crate::KafkaOptions;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::ClientContext;
@@ -127,9 +127,7 @@ pub(super) fn patiently<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T,
 
 /// The same of a topic that is known to be made: not all brokers may know it.
 pub(super) fn until_known<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
-    let is_unknown =
-        |code| matches!(code, RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopicOrPartition);
-    wait_out(|error| passes(error) || error.rdkafka_error_code().is_some_and(is_unknown), ask)
+    wait_out(|error| passes(error) || is_unknown(error), ask)
 }
 
 fn wait_out<T>(

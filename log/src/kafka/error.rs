@@ -154,6 +154,18 @@ pub(super) fn is_silence(error: &KafkaError) -> bool {
     )
 }
 
+/// Whether a topic or partition is not known, to the brokers or to the client.
+pub(super) fn is_unknown(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+        )
+    )
+}
+
 /// Something that Kafka does not want, and will not want later either.
 pub(super) fn refused(operation: impl Into<String>, why: impl Into<String>) -> LogError {
     let why: String = why.into();

@@ -1,7 +1,7 @@
 //! The thread that follows every partition: what it has read is visible to all.
 
 use super::clients::{ANSWER, BREATH, Clients, Consumer, patiently};
-use super::error::{Words, is_silence};
+use super::error::{Words, is_silence, is_unknown};
 use super::met::Met;
 use super::mirror::{Topic, number, offset};
 use super::placing::Placing;
@@ -227,12 +227,9 @@ fn find_place(consumer: &Consumer, element: &TopicPartitionListElem<'_>) -> Resu
 }
 
 fn may_be_outdated(error: &KafkaError) -> bool {
-    is_silence(error) || is_unknown(error)
-}
-
-fn is_unknown(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
-    matches!(code, Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic))
+    is_silence(error)
+        || matches!(code, Some(RDKafkaErrorCode::UnknownPartition | RDKafkaErrorCode::UnknownTopic))
 }
 
 fn covered(shared: &Shared, positions: &TopicPartitionList) -> Vec<(At, Offset)> {

@@ -7,10 +7,10 @@
 //! what it had not handled is gone: whoever runs the group stands still until someone has decided where it is to go on.
 
 use super::mirror::Topic;
+use super::native::Id;
 use super::notes::{self, Notes, unchanged};
 use super::parts::Parts;
 use super::shared::Shared;
-use super::topics::Id;
 use crate::lost::lost_key;
 use crate::{LogError, ReadLimit, TopicInfo};
 use bytes::Bytes;
@@ -143,8 +143,11 @@ impl Lookout {
         Ok(())
     }
 
-    /// Learns what Kafka knows a topic by that is followed from now on.
+    /// Learns what Kafka knows a topic by, unless it has looked at it already.
     pub(super) async fn learn(&self, topic: Arc<Topic>) -> Result<(), LogError> {
+        if self.ids().contains_key(&topic.id) {
+            return Ok(());
+        }
         let named = topic.clone();
         let ids = self.ask(move |parts| Ok(parts.ids(&[named]))).await?;
         if let Some(id) = ids.get(&topic.name) {

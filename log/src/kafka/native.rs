@@ -26,13 +26,16 @@ pub(super) fn flush<C: ClientContext>(producer: &Client<C>, patience: Duration) 
     outcome == rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
 }
 
+/// By what Kafka knows a topic: the halves of its UUID.
+pub(super) type Id = (i64, i64);
+
 /// By which ids Kafka knows topics: one that is made anew has another. Brokers before 2.8 have none, and of what the user may not
 /// see, or no broker has told within `patience`, there is none.
 pub(super) fn topic_ids<C: ClientContext>(
     client: &Client<C>,
     names: &[&str],
     patience: Duration,
-) -> HashMap<String, (i64, i64)> {
+) -> HashMap<String, Id> {
     let names: Vec<_> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let mut names_of: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     // SAFETY: the client lives as long as it is borrowed, and the names until the request has copied them. What is made here is
@@ -56,7 +59,7 @@ pub(super) fn topic_ids<C: ClientContext>(
 
 /// # Safety
 /// The event is there, and nobody else's, until this returns.
-unsafe fn ids_of(answer: *mut rd_kafka_event_t) -> HashMap<String, (i64, i64)> {
+unsafe fn ids_of(answer: *mut rd_kafka_event_t) -> HashMap<String, Id> {
     let mut ids = HashMap::new();
     // SAFETY: what an event leads to lives as long as it does; a result has as many topics as it says.
     unsafe {

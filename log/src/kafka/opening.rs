@@ -38,11 +38,7 @@ impl KafkaLog {
         app: Option<AppName>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, LogError> {
-        let keeper = Keeper::start().map_err(|error| LogError::Unavailable {
-            operation: format!("start a thread for log {}", options.place()),
-            source: error.into(),
-            retry: true,
-        })?;
+        let keeper = Keeper::start().map_err(|error| LogError::no_thread(options.place(), error))?;
         let clients = Clients::new(options);
         let parts = make_parts(&keeper, &clients).await?;
         // before the store, which may go on meanwhile; that the user may not read is told at once by this

@@ -1,11 +1,12 @@
 //! What the log has to do with brokers: calls that wait for their answers.
 
-use super::clients::Clients;
+use super::clients::{ANSWER, Clients};
 use super::follower::Follower;
 use super::mirror::Topic;
+use super::native::{Id, topic_ids};
 use super::read::{Range, Readers};
 use super::shared::Shared;
-use super::topics::{Id, Topics};
+use super::topics::Topics;
 use crate::{LogError, ReadLimit};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use std::collections::HashMap;
@@ -65,7 +66,7 @@ impl Parts {
     /// By which ids Kafka knows topics, as far as it tells.
     pub(super) fn ids(&self, topics: &[Arc<Topic>]) -> HashMap<String, Id> {
         let names: Vec<_> = topics.iter().map(|topic| topic.name.as_str()).collect();
-        self.topics.ids(&names)
+        topic_ids(self.topics.admin.inner(), &names, ANSWER)
     }
 
     /// Of each partition the earliest offset that is kept, and the tail.
@@ -86,12 +87,11 @@ impl Parts {
         from: Offset,
         max: ReadLimit,
     ) -> Result<Records, LogError> {
-        if let Some(end) = self.known_end(at, from) {
-            match self.readers.read(topic, Range { at, from, end }, max) {
-                // what is known of it is not so any more
-                Err(error) if is_out_of_range(&error) => {}
-                read => return read.map_err(|error| self.in_words("read topic", &topic.name, &error)),
-            }
+        // if it is gone, what is known of the end is not so any more
+        if let Some(end) = self.known_end(at, from)
+            && let Some(records) = self.read_range(topic, Range { at, from, end }, max)?
+        {
+            return Ok(records);
         }
         let (earliest, end) = self.window(topic, at)?;
         if from < earliest {
@@ -101,11 +101,17 @@ impl Parts {
         if from >= tail || max.events == 0 {
             return Ok(Records::default());
         }
-        match self.readers.read(topic, Range { at, from, end: tail }, max) {
-            Ok(records) => Ok(records),
-            Err(error) if is_out_of_range(&error) => {
-                Err(LogError::Trimmed { earliest: self.window(topic, at)?.0 })
-            }
+        match self.read_range(topic, Range { at, from, end: tail }, max)? {
+            Some(records) => Ok(records),
+            None => Err(LogError::Trimmed { earliest: self.window(topic, at)?.0 }),
+        }
+    }
+
+    /// The events of a range; none: where it begins there is nothing any more.
+    fn read_range(&self, topic: &Topic, range: Range, max: ReadLimit) -> Result<Option<Records>, LogError> {
+        match self.readers.read(topic, range, max) {
+            Ok(records) => Ok(Some(records)),
+            Err(KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset)) => Ok(None),
             Err(error) => Err(self.in_words("read topic", &topic.name, &error)),
         }
     }
@@ -155,8 +161,4 @@ impl Parts {
         let operation = [operation, name].join(" ");
         self.clients.words.unavailable(operation.trim_end(), error)
     }
-}
-
-fn is_out_of_range(error: &KafkaError) -> bool {
-    matches!(error, KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset))
 }

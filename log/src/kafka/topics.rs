@@ -3,7 +3,6 @@
 use super::clients::{ANSWER, Admin, Clients};
 use super::error::refused;
 use super::mirror::{Mirror, number};
-use super::native::topic_ids;
 use crate::{LogError, TopicSpec};
 use rdkafka::admin::{
     AdminOptions, AlterConfig, ConfigResource, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
@@ -11,7 +10,6 @@ use rdkafka::admin::{
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset as Place, TopicPartitionList};
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use weir_schema::{At, Offset};
 
@@ -21,9 +19,6 @@ const KNOWN_WITHIN: Duration = Duration::from_secs(10);
 const RETENTION: &str = "retention.ms";
 /// And how large a batch of them may be.
 const LIMIT: &str = "max.message.bytes";
-
-/// By what Kafka knows a topic.
-pub(super) type Id = (i64, i64);
 
 /// Makes and changes topics.
 pub(super) struct Topics {
@@ -46,11 +41,6 @@ impl Topics {
             }
             Some(code) => Err(KafkaError::MetadataFetch(code)),
         }
-    }
-
-    /// By which ids Kafka knows topics, as far as it tells: one that is made anew has another.
-    pub(super) fn ids(&self, names: &[&str]) -> HashMap<String, Id> {
-        topic_ids(self.admin.inner(), names, ANSWER)
     }
 
     /// Makes the topic that Kafka calls `name`; one that is there already is left as it is.

@@ -38,11 +38,9 @@ pub(super) fn event<'a, D: IntoOpaque>(
     BaseRecord::with_opaque_to(topic, opaque).partition(0).key(KEY).payload(reached)
 }
 
-/// What is wrong with the last event: it is not the relay's.
-pub(in crate::kafka) type Strange = String;
-
 /// The number of the last transaction that has been committed; none: there has been none. One that is open is not waited for.
-pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Result<Option<u64>, Strange>, KafkaError> {
+/// The inner error says that the last event is not the relay's.
+pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Result<Option<u64>, String>, KafkaError> {
     let topic = topic(clients);
     let consumer = clients.consumer(&[("enable.partition.eof", "true"), ("fetch.wait.max.ms", "10")])?;
     let (low, end) = until_known(|| consumer.fetch_watermarks(&topic, 0, ANSWER))?;
@@ -57,7 +55,7 @@ pub(in crate::kafka) fn reached(clients: &Clients) -> Result<Result<Option<u64>,
     }
 }
 
-fn number(text: &str, topic: &str) -> Result<u64, Strange> {
+fn number(text: &str, topic: &str) -> Result<u64, String> {
     text.parse().map_err(|_| {
         format!(
             "topic {topic}, which says how many transactions of this log Kafka has, ends with an event of somebody else's \
